@@ -1,0 +1,316 @@
+"""GRPO, and with its arguments Dr. GRPO, RLOO, DAPO and GSPO, in any reasongym environment.
+
+    python -m reasongym.agents.grpo --env Delethink-v0 --env.chunk 32 --env.carry 12 --env.head 0
+    python -m reasongym.agents.grpo --env LongCoT-v0 --env.task gsm8k --model Qwen/Qwen3-0.6B --device cuda
+
+One step: pose problems, let the policy attempt each ``group`` times, pay, compare within the group,
+update. A trajectory may be several rows (Delethink); its advantage goes to all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from reasongym import cli, parts
+from reasongym.algos import checkpoint
+from reasongym.algos.advantages import ADVANTAGES, informative
+from reasongym.algos.losses import policy_loss, token_logprobs
+from reasongym.core import Batch, Sampling, UserError
+from reasongym.policies.hf import HF
+from reasongym.report.log import RunLog
+from reasongym.report.traces import save_traces
+from reasongym.rollout import Rows, pack, rollout
+from reasongym.schedules import warmup_cosine
+from reasongym.shaping import Truth
+
+
+@dataclass
+class Args:
+    env: str = "Delethink-v0"
+    """Any registered environment; --env.KEY VALUE sets its arguments."""
+    env_settings: dict[str, Any] = field(default_factory=dict)
+    model: str = "tiny"
+    """A hub id, a folder, or "tiny", the model inside this package."""
+    out: str = "runs/grpo"
+    resume: bool = False
+    """Go on from the newest checkpoint in --out, exactly where --deterministic is on."""
+    steps: int = 100
+    prompts: int = 16
+    """Problems a step (P)."""
+    group: int = 8
+    """Attempts at each problem (G)."""
+    dynamic: int = 0
+    """DAPO's dynamic sampling: rounds in which groups without spread are replaced; 0 keeps them."""
+    curriculum: str = "uniform"
+    shaper: str = ""
+    """A reward part such as "softoverlong(limit=100, buffer=20)"; empty pays the truth."""
+    budget: int | None = None
+    """Tokens of a thought; None leaves the env's own."""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    advantage: Literal["grpo", "dr_grpo", "rloo", "identity"] = "grpo"
+    loss_norm: Literal["trajectory", "token", "constant"] = "trajectory"
+    """What the loss is divided by; "constant" is --budget tokens a trajectory."""
+    ratio: Literal["token", "sequence", "geometric"] = "token"
+    """"geometric" is GSPO."""
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    dual_clip: float | None = None
+    tis: float | None = None
+    """Cap of the truncated importance weight between engine and trainer."""
+    kl: float = 0.0
+    """Weight of the KL to the first model."""
+    entropy: float = 0.0
+    """Weight of the entropy bonus."""
+    updates: int = 1
+    """Optimiser steps a batch."""
+    micro_tokens: int = 1 << 15
+    """Padded tokens of a micro-batch."""
+    lr: float = 1e-6
+    warmup: int = 5
+    floor: float = 1.0
+    """The cosine's last learning rate as a share of --lr; 1 is constant."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    slots: int = 128
+    """Episodes at a time."""
+    deterministic: bool = False
+    """Step envs on the engine's clock: the same numbers in every run."""
+    system: str | None = None
+    """The system prompt; None leaves the chat template's own."""
+    save_every: int = 50
+    keep: int = 2
+    save_trajectories: bool = False
+    tensorboard: bool = False
+    wandb: str = ""
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    dry_run: bool = False
+    """Print the resolved arguments and stop."""
+
+
+def main(args: Args) -> None:
+    check(args)
+    found = checkpoint.start(args.out, resume=args.resume)
+    policy = HF(
+        str(found[0]) if found else args.model,
+        device=args.device,
+        dtype=args.dtype,
+        system=args.system,
+        slots=args.slots,
+    )
+    envs = cli.make_envs(args.env, min(args.slots, args.prompts * args.group), args.env_settings, policy.tokenizer)
+    reference = HF(args.model, device=args.device, dtype=args.dtype).model.eval() if args.kl else None
+    optimizer = torch.optim.AdamW(
+        policy.model.parameters(), lr=args.lr, betas=args.betas, weight_decay=args.weight_decay
+    )
+    curriculum = parts.make("curriculum", args.curriculum)
+    shaper = parts.make("rewards", args.shaper) if args.shaper else Truth()
+    stateful = {"curriculum": curriculum, "shaper": shaper}
+    first = 0
+    if found:
+        first = found[1]["step"]
+        optimizer.load_state_dict(found[1]["optimizer"])
+        for name, part in stateful.items():
+            if name in found[1]:
+                part.load_state_dict(found[1][name])
+    log = RunLog(args.out, resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
+    bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc=args.env, smoothing=0.1)
+    for step in bar:
+        started = time.perf_counter()
+        batch = collect(args, policy, envs, curriculum, shaper, step)
+        rewards = shaper(batch)
+        advantages = ADVANTAGES[args.advantage](rewards)
+        rng = np.random.default_rng((args.seed, step, 1))
+        constant = float(args.budget or envs[0].unwrapped.thinking.budget)  # type: ignore[attr-defined]
+        sampled_s = time.perf_counter() - started
+        packed = pack(
+            batch,
+            advantages,
+            loss_norm=args.loss_norm,
+            constant=constant,
+            steps=args.updates,
+            tokens=args.micro_tokens,
+            whole=args.ratio != "token",
+            rng=rng,
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * warmup_cosine(step, args.steps, args.warmup, args.floor)
+        learned = update(policy.model, optimizer, packed, args, reference)
+        policy.sync(policy.model)
+        for part in stateful.values():
+            part.update(batch)
+        seconds = {"sample_s": sampled_s, "step_s": time.perf_counter() - started}
+        figures = {**summary(batch, rewards), **learned, "lr": optimizer.param_groups[0]["lr"], **seconds}
+        log.write(step, **figures)
+        bar.set_postfix(reward=f"{figures['reward']:.2f}", length=f"{figures['length']:.0f}")
+        if args.save_trajectories:
+            save_traces(f"{args.out}/trajectories/step-{step:06d}.jsonl", (t for g in batch for t in g))
+        if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
+            states = {n: p.state_dict() for n, p in stateful.items() if hasattr(p, "state_dict")}
+            state = {"optimizer": optimizer.state_dict(), "args": asdict(args), **states}
+            checkpoint.save(args.out, step + 1, policy.model, policy.tokenizer, state, args.keep)
+    log.close()
+    print(f"model: {checkpoint.steps(args.out)[-1]}")
+
+
+def check(args: Args) -> None:
+    """Refuse what would train on something else than it says."""
+    if (args.top_p < 1 or args.top_k) and args.tis is None:
+        raise UserError("--top-p and --top-k bias the behaviour log-probs: set --tis 2 as well, or leave them off")
+    if args.temperature <= 0:
+        raise UserError(f"--temperature {args.temperature}: a group of greedy attempts has no spread; use 1")
+    for name in ("steps", "prompts", "group", "updates", "slots", "save_every", "keep"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least 1")
+    if args.budget is not None and args.budget < 1:
+        raise UserError(f"--budget {args.budget} must be a positive number of tokens")
+
+
+def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: Any, step: int) -> Batch:
+    """P groups of attempts; probes asked for by the curriculum or the shaper run first, apart from these."""
+    task, sampling = envs[0].unwrapped.task, Sampling(args.temperature, args.top_p, args.top_k)
+    rng = np.random.default_rng((args.seed, step))
+    budget = {} if args.budget is None else {"budget": args.budget}
+
+    def attempt(problems: list[Any], n: int, stream: int, starts: Iterable[Any] = ()) -> Batch:
+        options = [{"problem": p, **budget} for p in problems for _ in range(n)]
+        given = list(starts) or [{}] * len(options)
+        seeds = [int(rng.integers(1 << 31)) for _ in options]
+        resets = [{"seed": s, "options": {**o, **g}} for s, o, g in zip(seeds, options, given, strict=True)]
+        done = rollout(
+            policy,
+            envs,
+            resets,
+            group=n,
+            step=stream,
+            seed=args.seed,
+            sampling=sampling,
+            deterministic=args.deterministic,
+        )
+        return [done[i : i + n] for i in range(0, len(done), n)]
+
+    rounds = max(1, args.dynamic)
+    for number, part in enumerate((curriculum, shaper)):
+        if hasattr(part, "probe") and (asked := part.probe(step)) is not None:
+            part.observe(attempt(*asked, stream=-1 - 2 * step - number))
+    batch: Batch = []
+    for extra in range(rounds):
+        problems = curriculum.problems(task, rng, args.prompts - len(batch))
+        starts = [s for part in (curriculum, shaper) if hasattr(part, "starts") for s in part.starts(problems, args.group)]
+        new = attempt(problems, args.group, rounds * step + extra, starts)
+        kept = informative(shaper(new)) if args.dynamic else np.ones(len(new), bool)
+        batch += [group for group, keep in zip(new, kept, strict=True) if keep or (extra == rounds - 1 and not batch)]
+        if len(batch) == args.prompts:
+            break
+    return batch
+
+
+def update(model: Any, optimizer: Any, packed: list[list[Rows]], args: Args, reference: Any = None) -> dict[str, float]:
+    """One optimiser step for each part of ``packed``; the figures are means over the batch's tokens."""
+    model.train()
+    old = None
+    if args.tis is not None and len(packed) > 1:  # old and behaviour policy differ, and the weights will move
+        with torch.no_grad():
+            old = [[logprobs(model, rows, args)[0] for rows in micro] for micro in packed]
+    seen: list[dict[str, float]] = []
+    norms = []
+    for number, micro in enumerate(packed):
+        for m, rows in enumerate(micro):
+            loss, figures = micro_loss(model, rows, args, old[number][m] if old else None, reference)
+            loss.backward()
+            if number > 0:
+                figures.pop("drift")  # the weights have moved since: no longer a matter of numerics
+            seen.append({"loss": loss.item() * figures["tokens"], **figures})
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm).item())
+        optimizer.step()
+        optimizer.zero_grad()
+    keys = seen[0].keys() if seen else ()
+    means = {k: np.average([s[k] for s in seen if k in s], weights=[s["tokens"] for s in seen if k in s]) for k in keys}
+    means["loss"] = sum(s["loss"] / s["tokens"] for s in seen) / max(1, len(packed))
+    means["tokens"] = sum(s["tokens"] for s in seen)
+    return {**means, "grad_norm": float(np.mean(norms)) if norms else 0.0}
+
+
+def micro_loss(
+    model: Any, rows: Rows, args: Args, old: Tensor | None = None, reference: Any = None
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a micro-batch, to be added up, and its figures."""
+    logp, entropy = logprobs(model, rows, args)
+
+    def on(x: Any) -> Tensor:
+        return torch.as_tensor(x, device=logp.device)
+
+    behaviour, mask = on(rows.logprobs)[:, 1:], on(rows.mask)[:, 1:]
+    if old is None and args.tis is None:
+        old = behaviour
+    ref = None
+    if reference is not None:
+        with torch.no_grad():
+            ref = logprobs(reference, rows, args)[0]
+    loss, figures = policy_loss(
+        logp,
+        old,
+        on(rows.advantages)[:, 1:],
+        mask,
+        on(rows.weight)[:, 1:],
+        clip_low=args.clip_low,
+        clip_high=args.clip_high,
+        dual_clip=args.dual_clip,
+        ratio=args.ratio,
+        trajectory=on(rows.trajectory),
+        tis=args.tis,
+        behaviour_logp=behaviour,
+        ref_logp=ref,
+        kl=args.kl,
+        entropy=entropy,
+        entropy_coef=args.entropy,
+    )
+    drift = ((logp.detach() - behaviour).abs() * mask).sum() / mask.sum().clamp(min=1)
+    return loss, {**figures, "drift": drift.item()}
+
+
+def logprobs(model: Any, rows: Rows, args: Args) -> tuple[Tensor, Tensor]:
+    """Of each row's tokens after its first, and the entropies there: [N, T - 1] each."""
+    ids = torch.as_tensor(rows.ids, device=model.device)
+    # padding stands on the right and attention is causal, so no mask is needed
+    logits = model(input_ids=ids, use_cache=False).logits
+    logp, entropy = token_logprobs(logits, ids, args.temperature)
+    assert entropy is not None
+    return logp, entropy
+
+
+def summary(batch: Batch, rewards: Any) -> dict[str, float]:
+    """What a person watches; means over the valid trajectories."""
+    every = [t for group in batch for t in group]
+    valid = [t for t in every if t.valid]
+
+    def mean(values: Iterable[float]) -> float:
+        listed = list(values)
+        return float(np.mean(listed)) if listed else float("nan")
+
+    return {
+        "reward": mean(rewards[~np.isnan(rewards)]),
+        "score": mean(t.verdict.score for t in valid),
+        "length": mean(t.length for t in valid),
+        "truncated": mean(t.truncated for t in valid),
+        "resets": mean(t.info["resets"] for t in valid),
+        "peak_context": max((t.info["peak_context"] for t in valid), default=0),
+        "flat_groups": 1.0 - mean(informative(rewards)),
+        "invalid": 1.0 - len(valid) / len(every),
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main, Args)

@@ -1,0 +1,179 @@
+"""Supervised fine-tuning on worked solutions: of a task (`Task.demonstrate`), or of a jsonl.
+
+    python -m reasongym.agents.sft --env Delethink-v0 --env.chunk 32 --env.carry 12 --env.head 0
+    python -m reasongym.agents.sft --data solutions.jsonl --model Qwen/Qwen3-0.6B --device cuda --lr 1e-5
+
+Under a thinking that resets the context, a share of the rows are windows of a trace instead of
+whole traces, so that one checkpoint serves both ways to think. The loss is on the response alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from reasongym import cli
+from reasongym.algos import checkpoint
+from reasongym.algos.losses import sft_loss, token_logprobs
+from reasongym.algos.packing import Example, pack_examples
+from reasongym.core import Completion, Demonstrator, Thinking, Tokenizer, UserError
+from reasongym.policies.hf import HF
+from reasongym.report.log import RunLog
+from reasongym.rows import read_rows
+from reasongym.schedules import warmup_cosine
+from reasongym.tokenizer import Chat, load, model_folder
+
+
+@dataclass
+class Args:
+    env: str = "LongCoT-v0"
+    """Whose task demonstrates and whose thinking cuts the windows; --env.KEY VALUE sets its arguments."""
+    env_settings: dict[str, Any] = field(default_factory=dict)
+    data: str = ""
+    """A jsonl or parquet file (or hub id) with "prompt" and "response", instead of the task's demonstrations."""
+    model: str = "tiny"
+    """A hub id, a folder, or "tiny", the model inside this package."""
+    fresh: bool = False
+    """Begin from random weights of the model's architecture."""
+    out: str = "runs/sft"
+    resume: bool = False
+    """Go on from the newest checkpoint in --out."""
+    steps: int = 1200
+    batch: int = 16
+    """Examples an optimiser step."""
+    row: int = 512
+    """Tokens of a packed row."""
+    whole: float = 0.5
+    """Share of examples that are whole traces; the others are single windows of the env's thinking."""
+    level: int = 0
+    lr: float = 1e-5
+    warmup: int = 30
+    floor: float = 0.05
+    """The cosine's last learning rate, as a share of --lr."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    system: str | None = None
+    """The system prompt; None leaves the chat template's own."""
+    save_every: int = 500
+    keep: int = 2
+    log_every: int = 10
+    tensorboard: bool = False
+    wandb: str = ""
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    dry_run: bool = False
+    """Print the resolved arguments and stop."""
+
+
+def main(args: Args) -> None:
+    found = checkpoint.start(args.out, resume=args.resume)
+    model, tokenizer = begin(args, str(found[0]) if found else args.model, fresh=args.fresh and not found)
+    decay = {"lr": args.lr, "betas": args.betas, "weight_decay": args.weight_decay}
+    optimizer = torch.optim.AdamW(model.parameters(), **decay)
+    first = 0
+    if found:
+        optimizer.load_state_dict(found[1]["optimizer"])
+        first = found[1]["step"]
+    examples = source(args, tokenizer)
+    log = RunLog(args.out, resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
+    model.train()
+    bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc="sft", smoothing=0.1)
+    for step in bar:
+        rng = np.random.default_rng((args.seed, step))  # a stream a step, so a resumed run needs no state
+        packed = pack_examples([examples(rng) for _ in range(args.batch)], args.row).to(args.device)
+        started = time.perf_counter()
+        # no attention mask: transformers then keeps packed examples apart by their positions
+        logits = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits
+        logp, _ = token_logprobs(logits, packed.ids, entropy=False)
+        loss = sft_loss(logp, packed.mask[:, 1:])
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * warmup_cosine(step, args.steps, args.warmup, args.floor)
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % args.log_every == 0 or step + 1 == args.steps:
+            tokens = int(packed.mask.sum())
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+            log.write(step, loss=loss.item(), grad_norm=norm.item(), tokens=tokens, s=time.perf_counter() - started)
+        if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
+            state = {"optimizer": optimizer.state_dict(), "args": asdict(args)}
+            checkpoint.save(args.out, step + 1, model, tokenizer, state, args.keep)
+    log.close()
+    print(f"model: {checkpoint.steps(args.out)[-1]}")
+
+
+def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], Example]:
+    """Where examples come from: a function of a random generator."""
+    chat = Chat(tokenizer, args.system)
+    if args.data:
+        rows = read_rows(args.data, ("prompt", "response"))
+        thinking = None
+
+        def worked(rng: np.random.Generator) -> tuple[str, str | Completion]:
+            row = rows[int(rng.integers(len(rows)))]
+            return row["prompt"], row["response"]
+    else:
+        env = cli.make_envs(args.env, 1, args.env_settings, tokenizer)[0].unwrapped
+        task, thinking = env.task, env.thinking  # type: ignore[attr-defined]
+        if not isinstance(task, Demonstrator):
+            raise UserError(f"{task!r} has no demonstrate(): give --data, or another --env.task")
+
+        def worked(rng: np.random.Generator) -> tuple[str, str | Completion]:
+            problem = task.sample(rng, args.level)
+            return problem.prompt, task.demonstrate(problem, rng)
+
+    def example(rng: np.random.Generator) -> Example:
+        prompt, response = worked(rng)
+        finished = not isinstance(response, Completion) or response.finish == "end"
+        ids = tokenizer.encode(response if isinstance(response, str) else response.text)
+        ids += [tokenizer.eos_ids[0]] * finished
+        prefix = "" if thinking is None else thinking.prefix
+        context, learned = ([], ids) if thinking is None else window(thinking, ids, rng, args.whole)
+        return [*chat.prompt_ids(prompt, prefix), *tokenizer.encode(prefix), *context], learned
+
+    return example
+
+
+def window(
+    thinking: Thinking, ids: Sequence[int], rng: np.random.Generator, whole: float
+) -> tuple[Sequence[int], Sequence[int]]:
+    """What stands in a window of ``thinking``, and what is written there; or nothing, and the whole trace.
+
+    A quarter of the windows are the first one. The others begin anywhere, not only where resets
+    would fall, and half of them near the end: else the model never learns to stop right after a reset.
+    """
+    first = thinking.room(0, 0, 0, 0)
+    lowest = len(thinking.keep(range(first), 0))
+    if rng.random() < whole or lowest >= min(first, len(ids)):
+        return [], ids
+    if rng.random() < 0.25:
+        return [], ids[:first]
+    near_end = rng.random() < 0.5
+    start = int(rng.integers(max(lowest, len(ids) - (first - lowest)) if near_end else lowest, len(ids)))
+    kept = thinking.keep(ids[:start], 0)
+    return kept, ids[start : start + thinking.room(len(kept), len(kept), first, 1)]
+
+
+def begin(args: Args, name: str, *, fresh: bool) -> tuple[Any, Tokenizer]:
+    """The model to tune: the one of this name, or its architecture with new weights."""
+    if not fresh:
+        policy = HF(name, device=args.device, dtype=args.dtype)
+        return policy.model, policy.tokenizer
+    with torch.random.fork_rng(devices=[]):  # global streams stay as they are
+        torch.manual_seed(args.seed)
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_folder(name)))
+    return model.to(device=args.device, dtype=getattr(torch, args.dtype)), load(name)
+
+
+if __name__ == "__main__":
+    cli.run(main, Args)

@@ -1,0 +1,1 @@
+"""Credit and loss as pure functions: numpy on the rollout side (advantages, normalise), torch in losses."""

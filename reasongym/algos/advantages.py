@@ -1,0 +1,107 @@
+"""Advantages: from the rewards ``[P, G]`` of a batch to one number a trajectory, ``[P, G]``.
+
+Numpy only. NaN marks an invalid trajectory (the host failed): it counts in no mean and no deviation,
+as if it had never been attempted, and its advantage is 0. So is a whole group without a valid member.
+An advantage belongs to a trajectory, never to a training row.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reasongym.core import UserError
+
+Rewards = NDArray[np.float64]  # [P, G]
+Std = Literal["unbiased", "population"]
+
+
+def grpo(rewards: ArrayLike, *, std: Std | None = "unbiased", eps: float = 1e-6) -> Rewards:
+    """Group-relative advantage ``(R - mean) / (std + eps)``, [P, G] to [P, G].
+
+    A group of one has nothing to compare with: its mean is 0 and its deviation 1.
+
+    Source: arXiv 2402.03300, section 4.1.2; the-markovian-thinker ``verl/trainer/ppo/core_algos.py``
+    (``compute_grpo_outcome_advantage``).
+    Differs: invalid trajectories are left out; a group of equal rewards gives exact zeros, without
+    the rounding of its mean.
+    """
+    r, valid = _checked(rewards)
+    n = valid.sum(axis=1, keepdims=True)
+    centred = _centred(r, valid, n)
+    if std is None:
+        return centred
+    if std not in ("unbiased", "population"):
+        raise UserError(f"grpo: std={std!r} must be 'unbiased', 'population' or None")
+    squares = (centred**2).sum(axis=1, keepdims=True)
+    deviation = np.sqrt(squares / np.maximum(n - (std == "unbiased"), 1))
+    return centred / (np.where((n > 1) & (squares > 0), deviation, 1.0) + eps)
+
+
+def dr_grpo(rewards: ArrayLike) -> Rewards:
+    """The reward less its group's mean, [P, G]: no deviation, which favours too easy and too hard problems.
+
+    Source: arXiv 2503.20783, section 3.2. Its other half is ``loss_norm="constant"``.
+    Differs: none (a group of one keeps its reward, as in ``grpo``).
+    """
+    return grpo(rewards, std=None)
+
+
+def rloo(rewards: ArrayLike) -> Rewards:
+    """The reward less the mean of the *other* members' rewards, [P, G]: an unbiased baseline.
+
+    Source: arXiv 2402.14740 (RLOO estimator); verl ``core_algos.py`` (``compute_rloo_outcome_advantage``).
+    Differs: invalid trajectories are left out. A group of one keeps its reward, as there.
+    """
+    r, valid = _checked(rewards)
+    n = valid.sum(axis=1, keepdims=True)
+    return _centred(r, valid, n) * np.where(n > 1, n / np.maximum(n - 1, 1), 1.0)
+
+
+def identity(rewards: ArrayLike) -> Rewards:
+    """The reward itself, [P, G]: REINFORCE without a baseline, or for shapers that make advantages.
+
+    Source: Williams 1992, REINFORCE with a baseline of 0. Differs: none.
+    """
+    r, valid = _checked(rewards)
+    return np.where(valid, r, 0.0)
+
+
+def informative(rewards: ArrayLike) -> NDArray[np.bool_]:
+    """Which groups have a spread of rewards among their valid members, [P, G] to [P].
+
+    The others have no gradient under a group baseline: dynamic sampling replaces them by new problems.
+
+    Source: arXiv 2503.14476, eq. 11; verl ``recipe/dapo/dapo_ray_trainer.py`` (``filter_groups``).
+    Differs: the paper asks for neither all right nor all wrong; any spread will do, as in the code,
+    but the spread is exact where the code takes a deviation above 0. A group of one never has any
+    (the code lets it pass).
+    """
+    r, valid = _checked(rewards)
+    spread: NDArray[np.bool_] = _spread(r, valid)[:, 0]
+    return spread
+
+
+ADVANTAGES = {"grpo": grpo, "dr_grpo": dr_grpo, "rloo": rloo, "identity": identity}
+
+
+def _checked(rewards: ArrayLike) -> tuple[Rewards, NDArray[np.bool_]]:
+    r = np.asarray(rewards, dtype=np.float64)
+    if r.ndim != 2:
+        raise UserError(f"rewards have shape {r.shape}; advantages need [problems, attempts]")
+    return r, ~np.isnan(r)
+
+
+def _centred(r: Rewards, valid: NDArray[np.bool_], n: NDArray[np.int_]) -> Rewards:
+    """Rewards less their group's mean, 0 where invalid; exact zeros without spread, a lone reward as it is."""
+    total = np.where(valid, r, 0.0).sum(axis=1, keepdims=True)
+    mean = np.where(n > 1, total / np.maximum(n, 1), 0.0)
+    return np.where(valid & (_spread(r, valid) | (n == 1)), r - mean, 0.0)
+
+
+def _spread(r: Rewards, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    highest = np.where(valid, r, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    lowest = np.where(valid, r, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    return np.asarray(highest > lowest)

@@ -1,0 +1,1 @@
+"""Shapers: what a batch of trajectories pays. One file, one paper."""

@@ -1,0 +1,389 @@
+"""Trajectories from environments and a policy, and training rows from trajectories.
+
+There is no barrier: a slot whose call has finished steps its env in a worker (tools, verifiers)
+and submits its next call at once, while the engine goes on with the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from reasongym import parts
+from reasongym.algos.normalise import token_weights
+from reasongym.core import (
+    Batch,
+    Completion,
+    HostError,
+    Policy,
+    Problem,
+    Request,
+    Sampling,
+    Segment,
+    StreamingPolicy,
+    Task,
+    Thinking,
+    Trajectory,
+    UserError,
+    Verdict,
+)
+from reasongym.env import ReasoningEnv
+
+_GATHER_S = 0.005  # an idle engine waits so long for more requests, so that they start as one batch
+
+
+@dataclass
+class _Episode:
+    """One slot's attempt: where it is, and every call of the policy so far."""
+
+    index: int
+    env: gym.Env[Any, Any]
+    forced: Completion | None = None
+    calls: list[Completion] = field(default_factory=list)
+    obs: dict[str, str] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    end: Trajectory | None = None
+
+
+class _Inline(Executor):
+    """Runs work where it is submitted: the logical clock of deterministic rollouts."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class _Queue:
+    """Makes a policy that has only ``generate`` stream: whatever is waiting is the next batch."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._waiting: dict[int, Request] = {}
+        self._next = 0
+
+    def submit(self, request: Request) -> int:
+        self._waiting[self._next] = request
+        self._next += 1
+        return self._next - 1
+
+    def poll(self, timeout: float | None = None) -> list[tuple[int, Completion]]:
+        batch, self._waiting = self._waiting, {}
+        return list(zip(batch, self.policy.generate(list(batch.values())), strict=True)) if batch else []
+
+    def cancel(self, ticket: int) -> None:
+        self._waiting.pop(ticket, None)
+
+
+def rollout(
+    policy: Policy,
+    envs: Sequence[gym.Env[Any, Any]],
+    resets: Sequence[dict[str, Any]],
+    *,
+    group: int = 1,
+    step: int = 0,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),
+    deterministic: bool = False,
+    workers: int | None = None,
+) -> list[Trajectory]:
+    """One trajectory for each reset, in the order of ``resets``.
+
+    Args:
+        policy: Streams if it can (`StreamingPolicy`), else its ``generate`` is given whatever waits.
+        envs: The slots. Each runs one episode at a time and takes the next reset when it is free.
+        resets: Keyword arguments of ``env.reset``, such as ``{"options": {"problem": problem}}``.
+        group: Attempts at one problem, which stand next to each other in ``resets``; keys random
+            streams as (step, problem, attempt, call).
+        step: The trainer's step, for the random streams.
+        seed: Of all the requests' random streams.
+        sampling: The same for every request.
+        deterministic: Step envs where they stand instead of in workers: the same numbers in every
+            run (one machine, CPU), though the engine then waits for tools and verifiers.
+        workers: Threads that step envs; by default one a slot, at most 32.
+
+    Raises:
+        UserError: A tokenizer of an env differs from the policy's.
+    """
+    _check_tokenizers(policy, envs)
+    engine: Any = policy if isinstance(policy, StreamingPolicy) else _Queue(policy)
+    todo, free = deque(range(len(resets))), deque(envs)
+    stepping: dict[Future[Any], _Episode] = {}
+    calling: dict[int, _Episode] = {}
+    done: dict[int, Trajectory] = {}
+    pool: Executor = _Inline() if deterministic else ThreadPoolExecutor(workers or min(32, len(envs) or 1))
+    try:
+        while todo or stepping or calling:
+            while todo and free:
+                episode = _Episode(todo.popleft(), free.popleft())
+                stepping[pool.submit(_reset, episode, resets[episode.index])] = episode
+            for future in _ready(stepping, busy=bool(calling), streams=engine is policy):
+                episode = stepping.pop(future)
+                future.result()
+                if episode.end is not None:
+                    done[episode.index] = episode.end
+                    free.append(episode.env)
+                else:
+                    request = _request(episode, group, step, seed, sampling)
+                    calling[engine.submit(request)] = episode
+            for episode, completion in _answers(engine, calling, timeout=0.0 if stepping else None):
+                stepping[pool.submit(_step, episode, completion)] = episode
+    finally:
+        for ticket in calling:
+            engine.cancel(ticket)
+        pool.shutdown(wait=True, cancel_futures=True)
+    return [done[i] for i in range(len(resets))]
+
+
+def think(
+    policy: Policy,
+    prompts: str | Sequence[str],
+    thinking: str | Thinking = "delethink",
+    *,
+    tools: Sequence[Any] = (),
+    sampling: Sampling = Sampling(),
+    seed: int = 0,
+    slots: int = 32,
+    **settings: Any,
+) -> list[Trajectory]:
+    """Decode any prompts under any thinking, with no task and no verifier (zero-shot Delethink).
+
+    ``settings`` are the thinking's: ``think(policy, "Why?", "delethink", chunk=2048, carry=1024)``.
+    Each trajectory's ``text`` is the whole thought, ``segments`` the windows that the policy saw.
+    """
+    asked = [prompts] if isinstance(prompts, str) else list(prompts)
+    made: Thinking = parts.make("thinking", thinking, **settings)
+    envs = [
+        ReasoningEnv(_Unjudged(), made, tools, getattr(policy, "tokenizer", None))
+        for _ in range(min(slots, len(asked)))
+    ]
+    resets = [{"seed": seed, "options": {"problem": Problem.of(p)}} for p in asked]
+    return rollout(policy, envs, resets, seed=seed, sampling=sampling)
+
+
+class _Unjudged(Task):
+    def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
+        raise UserError("think() has no task: give it prompts")
+
+    def verify(self, problem: Problem, text: str) -> Verdict:
+        return Verdict(0.0)
+
+
+def merge(calls: Sequence[Completion]) -> list[Segment]:
+    """Training rows: a call goes on a row iff its ``prompt_ids`` start with the row so far.
+
+    The one rule covers LongCoT, tools, Delethink and APIs that tokenise anew. No ids, no rows.
+    """
+    rows: list[tuple[list[int], list[int], list[float]]] = []
+    for call in calls:
+        if not call.ids or not call.prompt_ids:
+            return []
+        if not rows or list(call.prompt_ids[: len(rows[-1][0])]) != rows[-1][0]:
+            rows.append(([], [], []))
+        ids, mask, logprobs = rows[-1]
+        given = call.prompt_ids[len(ids) :]
+        ids += [*given, *call.ids]
+        mask += [0] * len(given) + [1] * len(call.ids)
+        known = call.logprobs if len(call.logprobs) == len(call.ids) else [float("nan")] * len(call.ids)
+        logprobs += [0.0] * len(given) + list(known)
+    return [Segment(tuple(i), tuple(m), tuple(p)) for i, m, p in rows]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A micro-batch of training rows, padded on the right. ``loss = (weight * token_loss).sum()``."""
+
+    ids: NDArray[np.int64]  # [N, T]
+    mask: NDArray[np.float32]  # [N, T] 1 on the tokens that the policy sampled
+    logprobs: NDArray[np.float32]  # [N, T] of the behaviour policy
+    advantages: NDArray[np.float32]  # [N, T]
+    weight: NDArray[np.float32]  # [N, T] the normaliser, fixed over the whole optimiser step
+    trajectory: NDArray[np.int64]  # [N] rows of one trajectory share a number
+
+
+def pack(
+    batch: Batch,
+    advantages: Any,
+    *,
+    loss_norm: Literal["trajectory", "token", "constant"] = "trajectory",
+    constant: float | None = None,
+    steps: int = 1,
+    tokens: int = 1 << 15,
+    whole: bool = False,
+    rng: np.random.Generator | None = None,
+) -> list[list[Rows]]:
+    """The micro-batches of each of ``steps`` optimiser steps.
+
+    A trajectory's advantage goes to all its rows, its rows never split over optimiser steps, and
+    the normalisers are fixed before micro-batching, so that micro-batches only add up.
+
+    Args:
+        batch: P groups of G trajectories; invalid ones are left out.
+        advantages: [P, G], NaN to leave a trajectory out (dynamic sampling); or nested lists with
+            one array per trajectory, a value for each of its sampled tokens.
+        loss_norm: See `reasongym.algos.normalise.token_weights`.
+        constant: The divisor of ``loss_norm="constant"``, in tokens.
+        steps: Optimiser steps; trajectories are dealt out evenly, shuffled by ``rng`` if given.
+        tokens: Padded tokens a micro-batch may hold (one row may exceed it).
+        whole: Keep all rows of a trajectory in one micro-batch (ratios over whole trajectories need it).
+
+    Raises:
+        UserError: A trajectory has no token ids or no log-probs: it cannot be trained on.
+    """
+    chosen = [
+        (t, np.asarray(a, np.float32))
+        for ts, row in zip(batch, advantages, strict=True)
+        for t, a in zip(ts, row, strict=True)
+        if t.valid and not np.isnan(a).any()
+    ]
+    order = rng.permutation(len(chosen)) if rng is not None else np.arange(len(chosen))
+    packed = []
+    for part in np.array_split(order, steps):
+        members = [chosen[i] for i in part]
+        if members:
+            weights = token_weights([t.length for t, _ in members], loss_norm, constant)
+            rows = [row for n, (t, a) in enumerate(members) for row in _rows(n, t, a, float(weights[n]))]
+            packed.append(list(_micro_batches(rows, tokens, whole)))
+    return packed
+
+
+_Row = tuple[int, Segment, NDArray[np.float32], float]
+
+
+def _rows(number: int, trajectory: Trajectory, advantage: NDArray[np.float32], weight: float) -> Iterator[_Row]:
+    if not trajectory.segments:
+        raise UserError("a trajectory without token ids cannot be trained on: use a policy that returns ids")
+    per_token = np.broadcast_to(advantage, (trajectory.length,))
+    start = 0
+    for segment in trajectory.segments:
+        if segment.mask[0] or np.isnan(segment.logprobs).any():
+            raise UserError("a row needs a prompt, and log-probs for each sampled token, to be trained on")
+        end = start + sum(segment.mask)
+        yield number, segment, per_token[start:end], weight
+        start = end
+
+
+def _micro_batches(rows: list[_Row], tokens: int, whole: bool) -> Iterator[Rows]:
+    """Rows (or, if ``whole``, all rows of a trajectory) of like length together, as many as fit."""
+    units: dict[int, list[_Row]] = {}
+    for n, row in enumerate(rows):
+        units.setdefault(row[0] if whole else n, []).append(row)
+    now: list[_Row] = []
+    for unit in sorted(units.values(), key=_width):
+        if now and (len(now) + len(unit)) * _width(unit) > tokens:
+            yield _padded(now)
+            now = []
+        now += unit
+    if now:
+        yield _padded(now)
+
+
+def _width(rows: list[_Row]) -> int:
+    return max(len(segment.ids) for _, segment, _, _ in rows)
+
+
+def _padded(rows: list[_Row]) -> Rows:
+    shape = (len(rows), _width(rows))
+    ids, real = np.zeros(shape, np.int64), [np.zeros(shape, np.float32) for _ in range(4)]
+    mask, logprobs, advantages, weights = real
+    for n, (_, segment, advantage, weight) in enumerate(rows):
+        t = len(segment.ids)
+        ids[n, :t], mask[n, :t], logprobs[n, :t] = segment.ids, segment.mask, segment.logprobs
+        advantages[n, mask[n] > 0] = advantage
+        weights[n] = mask[n] * weight
+    return Rows(ids, mask, logprobs, advantages, weights, np.array([number for number, *_ in rows]))
+
+
+# --- one slot
+
+
+def _reset(episode: _Episode, arguments: dict[str, Any]) -> None:
+    forced = (arguments.get("options") or {}).get("response")
+    episode.forced = forced if isinstance(forced, Completion) else None
+    episode.obs, episode.info = episode.env.reset(**arguments)
+
+
+def _request(episode: _Episode, group: int, step: int, seed: int, sampling: Sampling) -> Request:
+    key = (step, episode.index // group, episode.index % group, len(episode.calls))
+    info = episode.info
+    return Request(
+        key=key,
+        prompt=episode.obs["prompt"],
+        response=episode.obs["response"],
+        response_ids=tuple(info["response_ids"]),
+        room=info["room"],
+        stop=tuple(info["stop"]),
+        seed=int(np.random.SeedSequence((seed, *key)).generate_state(1, np.uint64)[0]),
+        sampling=sampling,
+    )
+
+
+def _step(episode: _Episode, completion: Completion | HostError) -> None:
+    if isinstance(completion, HostError):
+        episode.end = _trajectory(episode, "", Verdict(0.0, valid=False, detail={"error": str(completion)}), True)
+        return
+    completion = completion.clip(episode.info["room"])  # what the env would not see, no row may hold
+    if episode.forced is not None and not episode.calls:
+        given = completion.prompt_ids[: len(completion.prompt_ids) - len(episode.forced.ids)]
+        episode.calls.append(Completion("", episode.forced.ids, episode.forced.logprobs, prompt_ids=given))
+    episode.calls.append(completion)
+    obs, _, terminated, truncated, info = episode.env.step(completion)
+    episode.obs, episode.info = obs, info
+    if terminated or truncated:
+        episode.end = _trajectory(episode, info["text"], info["verdict"], truncated)
+
+
+def _trajectory(episode: _Episode, text: str, verdict: Verdict, truncated: bool) -> Trajectory:
+    calls = episode.calls
+    info = {
+        "used": episode.info["used"],
+        "resets": episode.info["resets"],
+        "calls": len(calls),
+        "peak_context": max((len(c.prompt_ids) + len(c.ids) for c in calls), default=0),
+        "finish": calls[-1].finish if calls else "",
+        "temperature": calls[-1].temperature if calls else 1.0,
+        "completions": calls,
+    }
+    segments = merge(calls) if verdict.valid else []
+    return Trajectory(episode.info["problem"], segments, text, verdict, truncated, info)
+
+
+# --- the loop's two ears
+
+
+def _ready(stepping: dict[Future[Any], _Episode], *, busy: bool, streams: bool) -> list[Future[Any]]:
+    """Env work that is done, oldest first; waits only where the engine has nothing to do."""
+    if not busy or not streams:
+        deadline = time.monotonic() + _GATHER_S
+        wait(stepping, timeout=None if not busy else _GATHER_S, return_when=FIRST_COMPLETED)
+        wait(stepping, timeout=max(0.0, deadline - time.monotonic()))
+    return [future for future in stepping if future.done()]
+
+
+def _answers(
+    engine: Any, calling: dict[int, _Episode], timeout: float | None
+) -> list[tuple[_Episode, Completion | HostError]]:
+    """What the engine has finished; where the engine is lost, every call that it had is invalid."""
+    if not calling:
+        return []
+    try:
+        return [(calling.pop(ticket), completion) for ticket, completion in engine.poll(timeout)]
+    except HostError as error:
+        lost = list(calling.values())
+        calling.clear()
+        return [(episode, error) for episode in lost]
+
+
+def _check_tokenizers(policy: Policy, envs: Sequence[gym.Env[Any, Any]]) -> None:
+    mine = getattr(policy, "tokenizer", None)
+    for tokenizer in {id(t): t for e in envs if (t := getattr(e.unwrapped, "tokenizer", None)) is not None}.values():
+        if mine is not None and mine.fingerprint != tokenizer.fingerprint:
+            raise UserError(f"the env's tokenizer {tokenizer!r} is not the policy's {mine!r}: give the env tokenizer=")
