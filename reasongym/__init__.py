@@ -51,6 +51,7 @@ __all__ = [
     "FiniteTask",
     "Group",
     "HostError",
+    "IDS",
     "LongCoT",
     "Policy",
     "Problem",
@@ -79,6 +80,7 @@ __all__ = [
     "think",
 ]
 
+# The registered ids are named points of task x thinking x tools, not classes.
 IDS = {
     "LongCoT-v0": {"task": "register", "thinking": "longcot"},
     "Delethink-v0": {"task": "register", "thinking": "delethink"},

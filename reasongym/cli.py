@@ -1,19 +1,31 @@
-"""Command lines: arguments from a dataclass, one clear line and exit code 2 for a user's mistake."""
+"""Command lines: arguments from a dataclass, one clear line and exit code 2 for a user's mistake.
+
+``reasongym list | play | check | eval`` (also ``python -m reasongym``) is at the end of this file.
+"""
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import json
+import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gymnasium as gym
+import numpy as np
 
+from reasongym import parts
 from reasongym.core import Tokenizer, UserError
 
 A = TypeVar("A")
+
+_FAMILIES = ("tasks", "thinking", "tools", "rewards", "curriculum", "policies")
 
 
 def run(main: Callable[[A], Any], arguments: type[A], argv: Sequence[str] | None = None) -> None:
@@ -23,6 +35,8 @@ def run(main: Callable[[A], Any], arguments: type[A], argv: Sequence[str] | None
         if getattr(args, "dry_run", False):
             print(json.dumps(asdict(args), indent=2, default=str))  # type: ignore[call-overload]
             return
+        if "transformers" in sys.modules:
+            _hide_progress_bars()
         main(args)
     except (UserError, gym.error.Error) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -31,13 +45,49 @@ def run(main: Callable[[A], Any], arguments: type[A], argv: Sequence[str] | None
 
 def parse(arguments: type[A], argv: Sequence[str]) -> A:
     """``argv`` as ``arguments`` (a dataclass, by tyro); ``--env.KEY VALUE`` goes to ``env_settings``."""
-    import tyro
-
+    try:
+        import tyro
+    except ImportError as error:
+        raise UserError("command lines need tyro: pip install 'reasongym[agents]'") from error
     own, settings = _split(argv)
-    args = tyro.cli(arguments, args=own)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            args: Any = tyro.cli(arguments, args=own, config=(tyro.conf.PositionalRequiredArgs,))
+    except SystemExit as end:
+        if end.code:
+            raise UserError(_first_paragraph(said.getvalue())) from None
+        raise
+    if settings and not hasattr(args, "env_settings"):
+        raise UserError(f"--env.{next(iter(settings))}: there is no environment to set it on")
     if settings:
-        args.env_settings.update(settings)  # type: ignore[attr-defined]
-    return args
+        args.env_settings.update(settings)
+    chosen: A = args
+    return chosen
+
+
+def at_least(args: Any, least: float, *names: str) -> None:
+    """Refuse arguments below ``least``; one that is None is not set."""
+    for name in names:
+        if (value := getattr(args, name)) is not None and not value >= least:
+            raise UserError(f"--{name.replace('_', '-')} {value} must be at least {least}")
+
+
+def make_envs(
+    env: str, n: int, settings: dict[str, Any], tokenizer: Tokenizer | None = None
+) -> list[gym.Env[Any, Any]]:
+    """``n`` environments of one id, speaking the policy's tokenizer; another in ``settings`` is refused."""
+    given = {"tokenizer": tokenizer, **settings} if tokenizer is not None else settings
+    try:
+        envs = [gym.make(env, disable_env_checker=True, **given) for _ in range(n)]
+    except (ImportError, TypeError) as error:
+        raise UserError(f"--env {env}: {error}") from error
+    if not all(hasattr(envs[0].unwrapped, name) for name in ("task", "thinking", "tokenizer")):
+        raise UserError(f"--env {env} is no environment of reasongym's kind: it has no task, thinking and tokenizer")
+    own: Tokenizer = envs[0].unwrapped.tokenizer  # type: ignore[attr-defined]
+    if tokenizer is not None and own.fingerprint != tokenizer.fingerprint:
+        raise UserError(f"--env.tokenizer {own!r} is not the model's {tokenizer!r}: leave it out")
+    return envs
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
@@ -47,7 +97,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
             own.append(word)
             continue
         key, equals, value = word.removeprefix("--env.").partition("=")
-        if not equals and (value := next(words, "")) == "":
+        if not equals and ((value := next(words, "")) == "" or value.startswith("--")):
             raise UserError(f"{word} needs a value")
         settings[key.replace("-", "_")] = _literal(value)
     return own, settings
@@ -61,7 +111,157 @@ def _literal(text: str) -> Any:
         return text
 
 
-def make_envs(env: str, n: int, settings: dict[str, Any], tokenizer: Tokenizer | None = None) -> list[gym.Env[Any, Any]]:
-    """``n`` environments of one id, speaking the policy's tokenizer unless ``settings`` say otherwise."""
-    given = {"tokenizer": tokenizer, **settings} if tokenizer is not None else settings
-    return [gym.make(env, disable_env_checker=True, **given) for _ in range(n)]
+def _first_paragraph(message: str) -> str:
+    """What tyro says in a box, on one line, without its title and its help."""
+    lines = [re.sub(r"[│╭╮╰╯]", "", line).strip() for line in message.splitlines()]
+    body = [line for line in lines if line and not re.fullmatch(r"─ .* ─+", line)]
+    end = next((i for i, line in enumerate(body) if set(line) == {"─"}), len(body))
+    return f"{' '.join(body[:end])} (--help lists the arguments)"
+
+
+def _hide_progress_bars() -> None:
+    """Those of transformers, for loading and saving: a program has one bar, its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+# --- the command `reasongym`
+
+
+@dataclass
+class List:
+    """The environments' ids, and the parts that there are of each family."""
+
+
+@dataclass
+class Play:
+    """Be the policy: type thoughts in a terminal, and read the verdict."""
+
+    id: str
+    seed: int = 0
+    env_settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Check:
+    """Run gymnasium's check_env on an environment."""
+
+    id: str
+    env_settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Eval:
+    """Evaluate a model on an environment, at one budget or several (by right-trimming)."""
+
+    env: str = "LongCoT-v0"
+    env_settings: dict[str, Any] = field(default_factory=dict)
+    model: str = "tiny"
+    problems: int = 64
+    k: int = 1
+    budgets: str = ""
+    """Such as 512,1024: samples are made at the largest, and cut for the others. Empty: the env's own."""
+    level: int = 0
+    temperature: float = 1.0
+    top_p: float = 1.0
+    out: str = ""
+    """A folder for summary.json and trajectories.jsonl."""
+    system: str | None = None
+    slots: int = 128
+    device: str = "cpu"
+    dtype: str = "float32"
+    seed: int = 0
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The script ``reasongym``."""
+    run(lambda command: _COMMANDS[type(command)](command), List | Play | Check | Eval, argv)  # type: ignore[arg-type]
+
+
+def _list(_: List) -> None:
+    for id, spec in gym.registry.items():
+        if str(spec.entry_point).startswith("reasongym."):
+            print(id)
+    for family in _FAMILIES:
+        print(f"{family}: {', '.join(parts.names(family))}")
+
+
+def _play(command: Play) -> None:
+    env = make_envs(command.id, 1, command.env_settings)[0]
+    obs, info = env.reset(seed=command.seed)
+    over = False
+    while not over:
+        print(f"{obs['prompt']}\n{obs['response']}")
+        try:
+            thought = input(f"[{info['room']} tokens] ")
+        except EOFError:
+            print()
+            return
+        obs, reward, terminated, truncated, info = env.step(thought)
+        over = terminated or truncated
+    verdict = info["verdict"]
+    print(f"score {reward:g}, answer {verdict.answer!r}, gold {info['problem'].answer!r}{', truncated' * truncated}")
+
+
+def _check(command: Check) -> None:
+    from gymnasium.utils.env_checker import check_env
+
+    env = make_envs(command.id, 1, command.env_settings)[0].unwrapped
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            check_env(env, skip_render_check=True)
+        except Exception as error:  # whatever an environment of the user's own may raise
+            raise UserError(f"{command.id} fails check_env: {error}") from error
+    for warning in said:
+        print(f"warning: {warning.message}")
+    print(f"{command.id}: check_env passes: spaces, reset (seed, options), step, determinism of reset")
+
+
+def _eval(command: Eval) -> None:
+    from reasongym.core import Sampling
+    from reasongym.evaluate import evaluate, right_trim
+    from reasongym.policies.hf import HF
+    from reasongym.report.traces import save_traces
+
+    _hide_progress_bars()
+    at_least(command, 1, "problems", "k", "slots")
+    at_least(command, 0, "level", "temperature", "seed")
+    budgets = _budgets(command.budgets)
+    policy = HF(command.model, device=command.device, dtype=command.dtype, system=command.system, slots=command.slots)
+    count = min(command.slots, command.problems * command.k)
+    envs = make_envs(command.env, count, command.env_settings, policy.tokenizer)
+    rng = np.random.default_rng(command.seed)
+    task = envs[0].unwrapped.task  # type: ignore[attr-defined]
+    problems = [task.sample(rng, command.level) for _ in range(command.problems)]
+    sampling = Sampling(command.temperature, command.top_p)
+    done = evaluate(policy, envs, problems, k=command.k, budget=budgets[-1], sampling=sampling, seed=command.seed)
+    cells = []
+    for budget in budgets:
+        cut = done if budget == budgets[-1] else right_trim(envs[0], done, budget or 0)
+        figures = {**cut.summary(), **{f"pass@{k}": cut.pass_at(k) for k in _powers(command.k)}}
+        cells.append({"budget": budget, **{key: None if x != x else x for key, x in figures.items()}})  # no NaN in JSON
+        print(json.dumps(cells[-1]))
+    if command.out:
+        save_traces(Path(command.out, "trajectories.jsonl"), (t for group in done.batch for t in group))
+        whole = {"settings": asdict(command), "cells": cells}
+        Path(command.out, "summary.json").write_text(json.dumps(whole, indent=2, default=repr) + "\n")
+
+
+def _budgets(text: str) -> list[int | None]:
+    try:
+        found = sorted({int(word) for word in text.split(",")}) if text else [None]
+    except ValueError:
+        raise UserError(f"--budgets {text}: give whole numbers such as 512,1024") from None
+    if found[0] is not None and found[0] < 1:
+        raise UserError(f"--budgets {text}: a budget is a positive number of tokens")
+    return [*found]
+
+
+def _powers(k: int) -> list[int]:
+    """1, 2, 4 ... up to k, and k itself."""
+    return sorted({1 << i for i in range(k.bit_length())} | {k})
+
+
+_COMMANDS: dict[type, Callable[[Any], None]] = {List: _list, Play: _play, Check: _check, Eval: _eval}

@@ -251,6 +251,8 @@ class Session(Protocol):
 
 
 class Tool(Protocol):
+    """Something that the policy can call inside its thought."""
+
     @property
     def stop(self) -> str: ...  # generation pauses right after this string
     @property

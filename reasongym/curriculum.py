@@ -1,22 +1,204 @@
-"""Which problems come next."""
+"""Which problems come next: of one level, of a ladder that is climbed, or of a window that slides."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from reasongym.core import Batch, Problem, Task
+from reasongym.core import Batch, Problem, Task, UserError
+from reasongym.metrics import pass_at_k
+
+_TRIES = 1000  # draws for one problem on the right side of the split
+_HELD_OUT = 8  # one problem in so many may only validate
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Fresh problems of one level (a task's level 0 is its own mixture)."""
+    """Fresh problems of levels ``level`` .. ``last``, all alike; by default of one level.
+
+    A task's level 0 is its own mixture.
+    """
 
     level: int = 0
+    last: int | None = None
 
     def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
-        return [task.sample(rng, self.level) for _ in range(n)]
+        """``n`` problems."""
+        last = self.level if self.last is None else self.last
+        return [task.sample(rng, int(level)) for level in rng.integers(self.level, last + 1, n)]
 
     def update(self, batch: Batch) -> None:
         """Nothing to learn."""
+
+
+@dataclass
+class Ladder:
+    """One level at a time: a step up when pass@k on held-out problems passes a threshold.
+
+    Every ``every`` steps ``count`` problems that training can never draw (the split is by a hash of
+    the problem) are attempted ``attempts`` times. When the mean pass@k of the last ``window`` such
+    validations exceeds ``threshold``, the next level begins; below ``back``, the one before. A share
+    ``replay`` of the training problems is of levels already climbed.
+
+    Source: SATURN, arXiv 2505.16368, section 3 and Algorithm 1 (pass@1 above 0.5 or 0.75 after every
+    250 samples); the loop itself is not in the official repository.
+    Differs: pass@k over a window instead of one pass@1; replay and stepping back are ours.
+    """
+
+    first: int = 1
+    last: int | None = None
+    threshold: float = 0.75
+    k: int = 1
+    attempts: int = 4
+    count: int = 32
+    every: int = 5
+    window: int = 1
+    back: float | None = None
+    replay: float = 0.2
+    seed: int = 0
+    level: int = field(default=-1, init=False)
+    scores: list[float] = field(default_factory=list, init=False)  # this level's validations
+    _task: Task | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= self.attempts or min(self.count, self.every, self.window) < 1:
+            raise UserError(f"ladder: needs 1 <= k={self.k} <= attempts={self.attempts}, and count, every, window >= 1")
+        self.level = self.first
+
+    def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
+        """``n`` training problems of the level that is being climbed, and of those below it."""
+        self._task = task
+        return [_drawn(task, rng, self._replayed(rng), validates=False) for _ in range(n)]
+
+    def probe(self, step: int) -> tuple[list[Problem], int] | None:
+        """The level's validation problems, the same each time, every so many steps."""
+        if self._task is None or step % self.every:
+            return None
+        rng = np.random.default_rng((self.seed, self.level))
+        return [_drawn(self._task, rng, self.level, validates=True) for _ in range(self.count)], self.attempts
+
+    def observe(self, batch: Batch) -> None:
+        """Judge the validation: up, back, or stay."""
+        groups = [[t.verdict.score >= 1 for t in group if t.valid] for group in batch]
+        rates = [float(pass_at_k(len(g), sum(g), self.k)) for g in groups if len(g) >= self.k]
+        if not rates:
+            return
+        self.scores = [*self.scores, float(np.mean(rates))][-self.window :]
+        mean = float(np.mean(self.scores))
+        if len(self.scores) == self.window and mean > self.threshold and self.level != self._end():
+            self._go(self.level + 1)
+        elif len(self.scores) == self.window and self.back is not None and mean < self.back and self.level > self.first:
+            self._go(self.level - 1)
+
+    def update(self, batch: Batch) -> None:
+        """Training samples never move the level."""
+
+    def figures(self) -> dict[str, float]:
+        """For the log."""
+        return {"level": self.level, "validation": self.scores[-1] if self.scores else 0.0}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where on the ladder."""
+        return {"level": self.level, "scores": list(self.scores)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.level, self.scores = state["level"], list(state["scores"])
+
+    def _replayed(self, rng: np.random.Generator) -> int:
+        climbed = self.level > self.first and rng.random() < self.replay
+        return int(rng.integers(self.first, self.level)) if climbed else self.level
+
+    def _go(self, level: int) -> None:
+        self.level, self.scores = level, []
+
+    def _end(self) -> int | None:
+        return _last_level(self._task) if self.last is None else self.last
+
+
+@dataclass
+class Window:
+    """A range of levels that slides up, for each task of a mixture apart.
+
+    Levels are drawn evenly from ``high - size + 1`` .. ``high``. After ``prompts`` problems at ``high``
+    their accuracy is looked at once: at ``threshold`` or more, ``high`` rises by one; either way the
+    count begins anew. Levels never fall.
+
+    Source: RLVE, arXiv 2511.07317, section 3; Zhiyuan-Zeng/RLVE ``RLVEManager`` (size 4, accuracy 0.9,
+    8 prompts). Differs: levels begin at ``first`` (here 0 is a task's own mixture).
+    """
+
+    first: int = 1
+    last: int | None = None
+    size: int = 4
+    threshold: float = 0.9
+    prompts: int = 8
+    highs: dict[str, int] = field(default_factory=dict, init=False)
+    seen: dict[str, list[float]] = field(default_factory=dict, init=False)  # scores at the high level
+    _end: int | None = field(default=None, init=False, repr=False, compare=False)
+
+    def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
+        """``n`` problems, each of its own task's window."""
+        self._end = _last_level(task) if self.last is None else self.last
+        return [self._draw(task, rng) for _ in range(n)]
+
+    def update(self, batch: Batch) -> None:
+        """Count what was attempted at the top of each window."""
+        for group in batch:
+            name, level = _member(group[0].problem), group[0].problem.level
+            if level == self.highs.get(name, self.first):
+                self.seen.setdefault(name, []).extend(t.verdict.score for t in group if t.valid)
+        attempts = len(batch[0]) if batch else 1
+        for name, scores in self.seen.items():
+            if len(scores) < self.prompts * attempts:
+                continue
+            high = self.highs.get(name, self.first)
+            if np.mean(scores) >= self.threshold and high != self._end:
+                self.highs[name] = high + 1
+            self.seen[name] = []
+
+    def figures(self) -> dict[str, float]:
+        """For the log: the mean over the tasks."""
+        return {"level": float(np.mean(list(self.highs.values()))) if self.highs else float(self.first)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every window, and what is counted so far."""
+        return {"highs": dict(self.highs), "seen": {name: list(scores) for name, scores in self.seen.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.highs = dict(state["highs"])
+        self.seen = {name: list(scores) for name, scores in state["seen"].items()}
+
+    def _draw(self, task: Any, rng: np.random.Generator) -> Problem:
+        name = task.pick(rng) if hasattr(task, "pick") else ""
+        high = self.highs.get(name, self.first)
+        level = int(rng.integers(max(self.first, high - self.size + 1), high + 1))
+        problem: Problem = task.sample_from(name, rng, level) if name else task.sample(rng, level)
+        return problem
+
+
+def held_out(problem: Problem) -> bool:
+    """Whether a problem is on the validation side of the split, which its content alone decides."""
+    return int(problem.id, 16) % _HELD_OUT == 0
+
+
+def _drawn(task: Task, rng: np.random.Generator, level: int, *, validates: bool) -> Problem:
+    for _ in range(_TRIES):
+        problem = task.sample(rng, level)
+        if held_out(problem) == validates:
+            return problem
+    side = "validate" if validates else "train"
+    raise UserError(f"curriculum: level {level} of {task!r} has too few problems to {side} on; begin at a higher level")
+
+
+def _last_level(task: Any) -> int | None:
+    """The end of a task's own list of levels, where it has one."""
+    levels = getattr(task, "levels", None)
+    return len(levels) if levels else None
+
+
+def _member(problem: Problem) -> str:
+    return str(problem.data.get("task", ""))

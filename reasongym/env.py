@@ -111,7 +111,8 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
     step, else 0; NaN, ``truncated`` and ``info["valid"]=False`` where the host failed.
 
     ``reset(options=...)`` takes ``problem``, ``level``, ``budget`` and ``response``: a ``str`` is
-    context (mask 0, free of the budget), a `Completion` the forced first action (counted).
+    context (mask 0, free of the budget, but it takes up room in its window), a `Completion` the forced
+    first action (counted; it may neither end the thought nor call a tool).
 
     Args:
         task: A `Task`, or a string such as ``"register"`` (see `reasongym.parts`).
@@ -147,7 +148,8 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
         self.tools: list[Tool] = [parts.make("tools", t) for t in ([tools] if isinstance(tools, str) else tools)]
         self.tokenizer: Tokenizer = load(tokenizer) if isinstance(tokenizer, str) else tokenizer or ByteTokenizer()
         self.answer_after, self.score, self.render_mode = answer_after, score, render_mode
-        self.observation_space = gym.spaces.Dict({"prompt": Unicode(), "response": Unicode()})
+        texts: Any = gym.spaces.Dict({"prompt": Unicode(), "response": Unicode()})
+        self.observation_space = texts
         self.action_space = Unicode()
         self._stops = [t.stop for t in self.tools]
         self._sessions: list[Session] = []
@@ -186,7 +188,7 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
             return self._end(truncated=True)
         return self._observation(), 0.0, False, False, self._info()
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The prompt and the response in the window (``render_mode="ansi"``)."""
         if self.render_mode != "ansi":
             return None
@@ -337,7 +339,9 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
         return {**info, **last}
 
 
-class ShapeReward(gym.Wrapper[Observation, "str | Completion", Observation, "str | Completion"], gym.utils.RecordConstructorArgs):
+class ShapeReward(
+    gym.Wrapper[Observation, "str | Completion", Observation, "str | Completion"], gym.utils.RecordConstructorArgs
+):
     """Pay by an `EpisodeShaper` instead of the truth; the verdict stays in ``info``.
 
     Shapers that need a group or a batch cannot be a wrapper: give them to an agent.
@@ -367,8 +371,7 @@ def _route(settings: dict[str, Any], specs: dict[str, Any]) -> dict[str, dict[st
         takers = [family for family, keys in takes.items() if key in keys]
         if len(takers) != 1:
             known = ", ".join(sorted(set().union(*takes.values())))
-            what = "taken by more than one part: write it inside its string" if takers else f"no such setting; there is {known}"
-            raise UserError(f"{key}={value!r}: {what}")
+            none = f"no such setting; there is {known}"
+            raise UserError(f"{key}={value!r}: {'write it inside the string of one part' if takers else none}")
         mine[takers[0]][key] = value
     return mine
-

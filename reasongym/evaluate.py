@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from reasongym.core import Batch, Policy, Problem, Sampling, Trajectory, UserError
+from reasongym.core import Batch, Completion, Policy, Problem, Request, Sampling, Trajectory, UserError
 from reasongym.metrics import bootstrap_ci, pass_at_k, wilson
 from reasongym.rollout import rollout
 
@@ -21,6 +21,7 @@ class Evaluation:
 
     batch: Batch
     wall_s: float
+    seed: int = 0
 
     @property
     def attempts(self) -> list[Trajectory]:
@@ -76,7 +77,7 @@ def evaluate(
     *,
     k: int = 1,
     budget: int | None = None,
-    sampling: Sampling = Sampling(),
+    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
     seed: int = 0,
     deterministic: bool = False,
 ) -> Evaluation:
@@ -85,7 +86,7 @@ def evaluate(
     resets = [{"seed": seed, "options": {"problem": p, **extra}} for p in problems for _ in range(k)]
     started = time.perf_counter()
     done = rollout(policy, envs, resets, group=k, seed=seed, sampling=sampling, deterministic=deterministic)
-    return Evaluation([done[i : i + k] for i in range(0, len(done), k)], time.perf_counter() - started)
+    return Evaluation([done[i : i + k] for i in range(0, len(done), k)], time.perf_counter() - started, seed)
 
 
 def right_trim(env: gym.Env[Any, Any], evaluation: Evaluation, budget: int) -> Evaluation:
@@ -97,15 +98,26 @@ def right_trim(env: gym.Env[Any, Any], evaluation: Evaluation, budget: int) -> E
     Source: arXiv 2510.06557 section 4 (test-time scaling). Differs: none.
     """
     started = time.perf_counter()
-    batch = [[_replay(env, t, budget) if t.valid else t for t in group] for group in evaluation.batch]
-    return Evaluation(batch, time.perf_counter() - started)
+    played = evaluation.attempts
+    resets = [{"seed": evaluation.seed, "options": {"problem": t.problem, "budget": budget}} for t in played]
+    cut = iter(rollout(_Recorded(played, budget), [env], resets, deterministic=True))
+    batch = [[next(cut) if t.valid else t for t in group] for group in evaluation.batch]
+    return Evaluation(batch, time.perf_counter() - started, evaluation.seed)
 
 
-def _replay(env: gym.Env[Any, Any], trajectory: Trajectory, budget: int) -> Trajectory:
-    _, info = env.reset(seed=0, options={"problem": trajectory.problem, "budget": budget})
-    for completion in trajectory.info["completions"]:
-        _, _, terminated, truncated, info = env.step(completion)
-        if terminated or truncated:
-            counts = {"used": info["used"], "resets": info["resets"], "peak_context": trajectory.info["peak_context"]}
-            return Trajectory(trajectory.problem, [], info["text"], info["verdict"], truncated, counts)
-    raise UserError(f"right_trim: budget={budget} is more than the {trajectory.length} tokens that were sampled")
+@dataclass(frozen=True)
+class _Recorded:
+    """A policy that says again what was said in these attempts, call by call."""
+
+    attempts: list[Trajectory]
+    budget: int
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        return [self._call(*request.key) for request in requests]
+
+    def _call(self, step: int, attempt: int, of_group: int, call: int) -> Completion:
+        trajectory = self.attempts[attempt]
+        said: list[Completion] = trajectory.info["completions"]
+        if call < len(said):
+            return said[call]
+        raise UserError(f"right_trim: budget={self.budget} is more than the {trajectory.length} tokens of an attempt")

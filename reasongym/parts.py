@@ -65,10 +65,11 @@ def _resolve(family: str, spec: str) -> tuple[Callable[..., Any], list[Any], dic
 def _arguments(family: str, spec: str, text: str) -> tuple[list[Any], dict[str, Any]]:
     try:
         call = ast.parse(f"f({text})", mode="eval").body
-        assert isinstance(call, ast.Call)
-        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords if k.arg}
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and all(k.arg for k in call.keywords)):
+            raise ValueError("not one list of arguments")
+        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
         return [ast.literal_eval(a) for a in call.args], keywords
-    except (SyntaxError, ValueError, AssertionError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(f"{family}: {spec!r}: arguments must be plain values such as key=3 ({error})") from error
 
 
@@ -102,9 +103,11 @@ def _classes(module: ModuleType) -> Mapping[str, Callable[..., Any]]:
 
 def _keywords(target: Callable[..., Any]) -> frozenset[str]:
     """The keywords of a call; a ``make(**kw) -> Class`` takes what its class takes."""
-    parameters = inspect.signature(target).parameters.values()
-    own = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        made = typing.get_type_hints(target).get("return")
-        own |= set(inspect.signature(made).parameters) if inspect.isclass(made) else set()
-    return frozenset(own)
+    try:
+        parameters = inspect.signature(target).parameters.values()
+        loose = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        made = typing.get_type_hints(target).get("return") if loose else None
+        more = inspect.signature(made).parameters if inspect.isclass(made) else {}
+    except (TypeError, ValueError, NameError):  # not callable, written in C, or with hints that name nothing
+        return frozenset()
+    return frozenset(more) | {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}

@@ -10,7 +10,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -38,6 +39,7 @@ from reasongym.core import (
 from reasongym.env import ReasoningEnv
 
 _GATHER_S = 0.005  # an idle engine waits so long for more requests, so that they start as one batch
+_GLANCE_S = 0.001  # while envs are stepping, the engine works so long before we look at them
 
 
 @dataclass
@@ -91,7 +93,7 @@ def rollout(
     group: int = 1,
     step: int = 0,
     seed: int = 0,
-    sampling: Sampling = Sampling(),
+    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
     deterministic: bool = False,
     workers: int | None = None,
 ) -> list[Trajectory]:
@@ -111,8 +113,10 @@ def rollout(
         workers: Threads that step envs; by default one a slot, at most 32.
 
     Raises:
-        UserError: A tokenizer of an env differs from the policy's.
+        UserError: A tokenizer of an env differs from the policy's, or there is no env.
     """
+    if resets and (not envs or group < 1):
+        raise UserError(f"rollout: {len(envs)} envs and group={group}: there must be at least one of each")
     _check_tokenizers(policy, envs)
     engine: Any = policy if isinstance(policy, StreamingPolicy) else _Queue(policy)
     todo, free = deque(range(len(resets))), deque(envs)
@@ -133,12 +137,16 @@ def rollout(
                     free.append(episode.env)
                 else:
                     request = _request(episode, group, step, seed, sampling)
-                    calling[engine.submit(request)] = episode
-            for episode, completion in _answers(engine, calling, timeout=0.0 if stepping else None):
+                    try:
+                        calling[engine.submit(request)] = episode
+                    except HostError as error:
+                        stepping[pool.submit(_step, episode, error)] = episode
+            if todo and free:
+                continue  # the engine shall find those requests too
+            for episode, completion in _answers(engine, calling, timeout=_GLANCE_S if stepping else None):
                 stepping[pool.submit(_step, episode, completion)] = episode
     finally:
-        for ticket in calling:
-            engine.cancel(ticket)
+        _cancel(engine, calling)
         pool.shutdown(wait=True, cancel_futures=True)
     return [done[i] for i in range(len(resets))]
 
@@ -149,7 +157,7 @@ def think(
     thinking: str | Thinking = "delethink",
     *,
     tools: Sequence[Any] = (),
-    sampling: Sampling = Sampling(),
+    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
     seed: int = 0,
     slots: int = 32,
     **settings: Any,
@@ -184,6 +192,8 @@ def merge(calls: Sequence[Completion]) -> list[Segment]:
     """
     rows: list[tuple[list[int], list[int], list[float]]] = []
     for call in calls:
+        if not call.ids and not call.text:
+            continue  # it wrote nothing
         if not call.ids or not call.prompt_ids:
             return []
         if not rows or list(call.prompt_ids[: len(rows[-1][0])]) != rows[-1][0]:
@@ -218,6 +228,7 @@ def pack(
     steps: int = 1,
     tokens: int = 1 << 15,
     whole: bool = False,
+    silent: bool = True,
     rng: np.random.Generator | None = None,
 ) -> list[list[Rows]]:
     """The micro-batches of each of ``steps`` optimiser steps.
@@ -234,6 +245,9 @@ def pack(
         steps: Optimiser steps; trajectories are dealt out evenly, shuffled by ``rng`` if given.
         tokens: Padded tokens a micro-batch may hold (one row may exceed it).
         whole: Keep all rows of a trajectory in one micro-batch (ratios over whole trajectories need it).
+        silent: Keep rows whose advantage is 0. Without a KL or entropy term they have no gradient:
+            leaving them out only saves time (the normaliser still counts them).
+        rng: Shuffles trajectories over optimiser steps.
 
     Raises:
         UserError: A trajectory has no token ids or no log-probs: it cannot be trained on.
@@ -250,7 +264,12 @@ def pack(
         members = [chosen[i] for i in part]
         if members:
             weights = token_weights([t.length for t, _ in members], loss_norm, constant)
-            rows = [row for n, (t, a) in enumerate(members) for row in _rows(n, t, a, float(weights[n]))]
+            rows = [
+                row
+                for n, (t, a) in enumerate(members)
+                if silent or a.any()
+                for row in _rows(n, t, a, float(weights[n]))
+            ]
             packed.append(list(_micro_batches(rows, tokens, whole)))
     return packed
 
@@ -261,6 +280,8 @@ _Row = tuple[int, Segment, NDArray[np.float32], float]
 def _rows(number: int, trajectory: Trajectory, advantage: NDArray[np.float32], weight: float) -> Iterator[_Row]:
     if not trajectory.segments:
         raise UserError("a trajectory without token ids cannot be trained on: use a policy that returns ids")
+    if advantage.shape not in ((), (1,), (trajectory.length,)):
+        raise UserError(f"advantages of shape {advantage.shape} for a trajectory of {trajectory.length} sampled tokens")
     per_token = np.broadcast_to(advantage, (trajectory.length,))
     start = 0
     for segment in trajectory.segments:
@@ -332,13 +353,18 @@ def _step(episode: _Episode, completion: Completion | HostError) -> None:
         return
     completion = completion.clip(episode.info["room"])  # what the env would not see, no row may hold
     if episode.forced is not None and not episode.calls:
-        given = completion.prompt_ids[: len(completion.prompt_ids) - len(episode.forced.ids)]
-        episode.calls.append(Completion("", episode.forced.ids, episode.forced.logprobs, prompt_ids=given))
+        episode.calls += _forced(episode.forced, completion.prompt_ids)
     episode.calls.append(completion)
     obs, _, terminated, truncated, info = episode.env.step(completion)
     episode.obs, episode.info = obs, info
     if terminated or truncated:
         episode.end = _trajectory(episode, info["text"], info["verdict"], truncated)
+
+
+def _forced(first: Completion, seen: tuple[int, ...]) -> list[Completion]:
+    """The forced first action as a call of its own, if the engine saw its very tokens."""
+    n = len(first.ids)
+    return [replace(first, prompt_ids=seen[:-n])] if n and seen[-n:] == tuple(first.ids) else []
 
 
 def _trajectory(episode: _Episode, text: str, verdict: Verdict, truncated: bool) -> Trajectory:
@@ -375,11 +401,18 @@ def _answers(
     if not calling:
         return []
     try:
-        return [(calling.pop(ticket), completion) for ticket, completion in engine.poll(timeout)]
+        return [(calling.pop(ticket), completion) for ticket, completion in engine.poll(timeout) if ticket in calling]
     except HostError as error:
         lost = list(calling.values())
-        calling.clear()
+        _cancel(engine, calling)
         return [(episode, error) for episode in lost]
+
+
+def _cancel(engine: Any, calling: dict[int, _Episode]) -> None:
+    """Let the engine forget these calls, if it still can."""
+    while calling:
+        with suppress(HostError):
+            engine.cancel(calling.popitem()[0])
 
 
 def _check_tokenizers(policy: Policy, envs: Sequence[gym.Env[Any, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Literal
 
 from reasongym.core import UserError
@@ -69,10 +70,11 @@ class Delethink:
             _positive("budget", self.limit)
         if self.chunk <= self.carry:
             raise UserError(f"Delethink: chunk={self.chunk} must be larger than carry={self.carry}")
-        if self.head < 0 or (self.variant == "trainer" and self.head >= self.carry):
-            raise UserError(f"Delethink: head={self.head} must be at least 0 and smaller than carry={self.carry}")
         if self.variant not in ("trainer", "paper"):
             raise UserError(f"Delethink: variant={self.variant!r} must be 'trainer' or 'paper'")
+        top, of = (self.carry - 1, "carry") if self.variant == "trainer" else (self.chunk, "chunk")
+        if not 0 <= self.head <= top:
+            raise UserError(f"Delethink: head={self.head} must be from 0 to {top} with {of}={getattr(self, of)}")
 
     @property
     def budget(self) -> int:
@@ -111,5 +113,5 @@ def mode(text: str, opener: str = "<think>", closer: str = "</think>") -> Mode:
 
 
 def _positive(name: str, value: int) -> None:
-    if value <= 0:
-        raise UserError(f"{name}={value} must be a positive number of tokens" if name != "max_chunks" else f"{name}={value} must be positive")
+    if not isinstance(value, Integral) or value <= 0:
+        raise UserError(f"{name}={value!r} must be a positive whole number")

@@ -89,10 +89,11 @@ class ByteTokenizer:
         flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
         byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
         model = {"type": "BPE", "vocab": dict(list(self._vocabulary.items())[:256]), "merges": []}
-        whole = {"version": "1.0", "added_tokens": [s | flags for s in specials], "pre_tokenizer": byte_level}
+        added = [s | flags for s in specials]
+        whole: dict[str, Any] = {"version": "1.0", "added_tokens": added, "pre_tokenizer": byte_level}
         whole |= {"normalizer": None, "post_processor": None, "decoder": byte_level, "model": model}
-        config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>", "pad_token": "<|pad|>"}
-        config |= {"clean_up_tokenization_spaces": False}  # type: ignore[dict-item]
+        config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+        config |= {"eos_token": "<|end|>", "pad_token": "<|pad|>"}
         Path(folder, "tokenizer.json").write_text(json.dumps(whole))
         Path(folder, "tokenizer_config.json").write_text(json.dumps(config))
 
@@ -104,20 +105,26 @@ class HFTokenizer:
         """``eos_ids``: all ids that end a turn (a generation config may name more than one)."""
         from tokenizers import Tokenizer as Rust
 
+        if not hasattr(backend, "backend_tokenizer"):
+            raise UserError(f"tokenizer {backend.name_or_path!r} has no tokenizer.json: only fast tokenizers will do")
         self.backend = backend
-        self._plain = Rust.from_str(backend.backend_tokenizer.to_str())
-        self._plain.no_truncation()
-        self._plain.no_padding()
-        self._plain.encode_special_tokens = True  # special tokens in text are split like any text
         own = () if backend.eos_token_id is None else (int(backend.eos_token_id),)
         self.eos_ids = tuple(dict.fromkeys((*own, *eos_ids)))
         if not self.eos_ids:
             raise UserError(f"tokenizer {backend.name_or_path!r} names no end-of-sequence token")
+        self._plain = Rust.from_str(backend.backend_tokenizer.to_str())
+        self._plain.no_truncation()
+        self._plain.no_padding()
+        self._plain.add_special_tokens([t for i in self.eos_ids if (t := self._plain.id_to_token(i))])
+        self._plain.encode_special_tokens = True  # special tokens in text are split like any text
         self.pad_id = int(backend.pad_token_id if backend.pad_token_id is not None else self.eos_ids[0])
 
     @cached_property
     def fingerprint(self) -> str:
         return _fingerprint(self.backend.get_vocab(), self.eos_ids)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HFTokenizer, (self.backend, self.eos_ids)  # a pickled Rust tokenizer forgets to split special tokens
 
     def __len__(self) -> int:
         return len(self.backend)
@@ -147,8 +154,8 @@ class HFTokenizer:
         except Exception as error:  # jinja raises what the template's author chose
             raise UserError(f"chat template of {self.backend.name_or_path!r}: {error}") from error
         before, found, after = str(whole).partition(_TURN)
-        if not found:
-            raise UserError(f"chat template of {self.backend.name_or_path!r} does not show the user's text")
+        if not found or _TURN in after:
+            raise UserError(f"chat template of {self.backend.name_or_path!r} must show the user's text once")
         return before, after
 
     def save(self, folder: str | Path) -> None:
@@ -188,7 +195,8 @@ def load(name: str) -> Tokenizer:
     try:
         backend = AutoTokenizer.from_pretrained(model_folder(name))
     except (OSError, ValueError) as error:
-        raise UserError(f"no tokenizer at {name!r}: give a folder or a hub id ({str(error).splitlines()[0]})") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"no tokenizer at {name!r}: give a folder or a hub id ({reason})") from error
     try:
         ends = GenerationConfig.from_pretrained(model_folder(name)).eos_token_id
     except OSError:

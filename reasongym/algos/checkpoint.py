@@ -7,6 +7,8 @@ older ones whole. What a kill leaves half-written starts with a dot and is swept
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,14 @@ def save(out: str | Path, step: int, model: Any, tokenizer: Tokenizer, state: di
     model.save_pretrained(draft)
     tokenizer.save(draft)
     torch.save({"step": step, **state}, draft / _STATE)
-    for file in (*draft.iterdir(), draft):
-        _sync(file)
+    try:
+        torch.load(draft / _STATE, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:  # better now than when the run is to be resumed
+        raise UserError("a checkpoint's state must be plain values and tensors: see each state_dict()") from error
+    for path in (*draft.rglob("*"), draft):
+        if path.is_file():
+            path.chmod(draft.stat().st_mode & 0o666)  # safetensors makes files that only their owner may read
+        _sync(path)
     draft.rename(target)
     _sync(out)
     for old in steps(out)[:-keep]:
@@ -40,27 +48,31 @@ def save(out: str | Path, step: int, model: Any, tokenizer: Tokenizer, state: di
 
 def steps(out: str | Path) -> list[Path]:
     """The whole checkpoints in ``out``, oldest first."""
-    return sorted(Path(out).glob("step-*"), key=lambda path: int(path.name[5:]))
+    whole = [path for path in Path(out).glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted(whole, key=lambda path: int(path.name[5:]))
 
 
 def newest(out: str | Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint in ``out`` and its state; None where there is none. Sweeps what a kill left."""
-    for left in Path(out).glob(".step-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    """The newest checkpoint in ``out`` and its state, on the CPU; None where there is none."""
     found = steps(out)
     if not found:
         return None
     try:
-        return found[-1], torch.load(found[-1] / _STATE, weights_only=True)
-    except (OSError, RuntimeError) as error:
+        return found[-1], torch.load(found[-1] / _STATE, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(f"cannot resume from {found[-1]}: {error}; delete that folder to go back one") from error
 
 
 def start(out: str | Path, *, resume: bool) -> tuple[Path, dict[str, Any]] | None:
-    """What a run in ``out`` begins from: the newest checkpoint, or None. A run there is never overwritten."""
+    """What a run in ``out`` begins from: the newest checkpoint, or None. Sweeps what a kill left half-written.
+
+    A run there is never overwritten: without ``resume``, that is an error.
+    """
     if steps(out) and not resume:
         raise UserError(f"{out} holds a run up to {steps(out)[-1].name}: add --resume, or choose another --out")
-    return newest(out) if resume else None
+    for left in Path(out).glob(".step-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return newest(out)
 
 
 def _drop(folder: Path) -> None:

@@ -47,7 +47,7 @@ def pack_examples(examples: Sequence[Example], row: int) -> Packed:
             end = start + len(given) + len(learned)
             ids[n, start:end] = torch.tensor([*given, *learned])
             positions[n, start:end] = torch.arange(end - start)
-            mask[n, start + len(given) : end] = 1
+            mask[n, start + max(1, len(given)) : end] = 1  # nothing stands before a first token to learn it from
             start = end
         positions[n, start:] = torch.arange(width - start)
     return Packed(ids, positions, mask)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,27 @@ from reasongym.core import UserError
 
 
 class RunLog:
-    """``OUT/metrics.jsonl``, which stays right when a run is killed and resumed."""
+    """``OUT/metrics.jsonl``, which stays right when a run is killed and resumed; the settings in ``OUT/args.json``."""
 
-    def __init__(self, out: str | Path, *, resume_at: int = 0, tensorboard: bool = True, wandb: str = "") -> None:
+    def __init__(
+        self,
+        out: str | Path,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        resume_at: int = 0,
+        tensorboard: bool = False,
+        wandb: str = "",
+    ) -> None:
         """Lines of step ``resume_at`` and later are dropped: they will be made again."""
+        _need(*["tensorboard"] * tensorboard, *["wandb"] * bool(wandb))
         self.path = Path(out) / "metrics.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_log(self.path) if line["step"] < resume_at]
         draft = self.path.with_name(".metrics.jsonl")
         draft.write_text("".join(json.dumps(line) + "\n" for line in kept))
         draft.replace(self.path)
+        if settings is not None:
+            self.path.with_name("args.json").write_text(json.dumps(settings, indent=2, default=repr) + "\n")
         self._board = _tensorboard(Path(out)) if tensorboard else None
         self._wandb = _wandb(wandb, out) if wandb else None
 
@@ -53,17 +66,19 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
     return lines
 
 
+def _need(*packages: str) -> None:
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"--{package} needs the package {package}: pip install {package}")
+
+
 def _tensorboard(out: Path) -> Any:
-    try:
-        from tensorboard.summary import Writer
-    except ImportError as error:
-        raise UserError("--tensorboard needs tensorboard: pip install 'reasongym[agents]'") from error
+    from tensorboard.summary import Writer
+
     return Writer(str(out / "tensorboard"))
 
 
 def _wandb(project: str, out: str | Path) -> Any:
-    try:
-        import wandb
-    except ImportError as error:
-        raise UserError("--wandb needs wandb: pip install wandb") from error
+    import wandb
+
     return wandb.init(project=project, dir=str(out))

@@ -1,0 +1,1 @@
+"""Policies: what continues a thought. One file, one engine; each offers ``generate``, most also stream."""

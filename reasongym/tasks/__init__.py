@@ -1,0 +1,1 @@
+"""Tasks: each module poses problems of one kind and tells the truth about their answers."""

@@ -1,0 +1,116 @@
+"""Advantages and normalisers against numbers worked out by hand, and under invalid trajectories."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from reasongym.algos.advantages import ADVANTAGES, dr_grpo, grpo, identity, informative, rloo
+from reasongym.algos.normalise import token_weights
+from reasongym.core import UserError
+
+nan = float("nan")
+reward = st.one_of(st.just(nan), st.sampled_from([0.0, 0.1, 1.0]), st.floats(-5, 5).map(lambda x: round(x, 3)))
+batches = st.integers(1, 5).flatmap(
+    lambda g: st.lists(st.lists(reward, min_size=g, max_size=g), min_size=1, max_size=4).map(np.array)
+)
+
+
+def test_grpo_golden() -> None:
+    expected = [2.474867, *[-0.353552] * 7]  # (1 - 1/8) / (0.3535534 + 1e-6)
+    assert_allclose(grpo([[1, 0, 0, 0, 0, 0, 0, 0]])[0], expected, atol=1e-6)
+    assert_allclose(grpo([[1, 0, 0, 0, 0, 0, 0, 0]])[0], [2.47487, *[-0.35355] * 7], atol=1e-5)
+
+
+def test_grpo_population_and_eps() -> None:
+    assert_allclose(grpo([[3, 1, 1, -1]], std="population", eps=0)[0], np.array([2, 0, 0, -2]) / np.sqrt(2))
+    assert_allclose(grpo([[3, 1, 1, -1]], std="unbiased", eps=1)[0], np.array([2, 0, 0, -2]) / (np.sqrt(8 / 3) + 1))
+
+
+def test_dr_grpo_and_rloo_golden() -> None:
+    assert_allclose(dr_grpo([[1, 0, 0, 1], [4, 0, 2, 0]]), [[0.5, -0.5, -0.5, 0.5], [2.5, -1.5, 0.5, -1.5]])
+    assert_allclose(rloo([[1, 0, 0, 1], [4, 0, 2, 0]]), np.array([[2, -2, -2, 2], [10, -6, 2, -6]]) / 3)
+
+
+def test_a_group_of_one() -> None:
+    assert_allclose(grpo([[0.7], [0.0]]), [[0.7 / (1 + 1e-6)], [0.0]])
+    for f in (rloo, dr_grpo, identity):
+        assert_array_equal(f([[0.7], [0.0]]), [[0.7], [0.0]])
+
+
+def test_invalid_enters_nothing() -> None:
+    assert_array_equal(rloo([[1, nan, 0, 2]]), [[0.0, 0.0, -1.5, 1.5]])
+    assert_array_equal(identity([[1, nan, 0, 2]]), [[1, 0, 0, 2]])
+    for f in ADVANTAGES.values():
+        assert_array_equal(f([[nan, nan], [nan, nan]]), np.zeros((2, 2)))
+
+
+@given(batches, st.sampled_from(sorted(ADVANTAGES)))
+def test_invalid_is_as_if_never_attempted(rewards: np.ndarray, name: str) -> None:
+    advantages = ADVANTAGES[name](rewards)
+    assert advantages.shape == rewards.shape and advantages.dtype == np.float64
+    for row, got in zip(rewards, advantages, strict=True):
+        valid = ~np.isnan(row)
+        assert not got[~valid].any()
+        if valid.any():
+            assert_allclose(got[valid], ADVANTAGES[name](row[valid][None])[0], rtol=1e-9, atol=1e-12)
+
+
+@given(batches, st.sampled_from(["grpo", "dr_grpo", "rloo"]))
+def test_a_baseline_sums_to_zero_and_needs_spread(rewards: np.ndarray, name: str) -> None:
+    advantages = ADVANTAGES[name](rewards)
+    several = (~np.isnan(rewards)).sum(axis=1) > 1
+    assert_allclose(advantages[several].sum(axis=1), 0, atol=1e-9 * (1 + np.abs(advantages).max()))
+    assert_array_equal(advantages[several].any(axis=1), informative(rewards)[several])
+
+
+def test_equal_rewards_give_exact_zeros() -> None:
+    assert_array_equal(grpo([[0.1] * 3, [0.7] * 3], eps=0), np.zeros((2, 3)))
+
+
+def test_informative() -> None:
+    rewards = [[1, 0, nan], [1, 1, nan], [nan, nan, nan], [0, nan, nan], [0, 0, 0], [0, 0, 1e-9]]
+    assert_array_equal(informative(rewards), [True, False, False, False, False, True])
+
+
+def test_shapes_and_settings_are_checked() -> None:
+    for f in (*ADVANTAGES.values(), informative):
+        assert f(np.zeros((0, 4))).shape[0] == 0
+        with pytest.raises(UserError, match=r"shape \(3,\)"):
+            f([1.0, 0.0, 1.0])
+    with pytest.raises(UserError, match="std='biased'"):
+        grpo([[1.0, 0.0]], std="biased")  # type: ignore[arg-type]
+
+
+def test_token_weights_golden() -> None:
+    assert_allclose(token_weights([5, 4], "trajectory"), [1 / 10, 1 / 8])
+    assert_allclose(token_weights([5, 4], "token"), [1 / 9, 1 / 9])
+    assert_allclose(token_weights([5, 4], "constant", 10), [1 / 20, 1 / 20])
+
+
+def test_token_weights_leave_out_invalid_and_empty() -> None:
+    valid = [True, False, True]
+    assert_allclose(token_weights([5, 7, 4], "trajectory", valid=valid), [1 / 10, 0, 1 / 8])
+    assert_allclose(token_weights([5, 7, 4], "token", valid=valid), [1 / 9, 0, 1 / 9])
+    assert_allclose(token_weights([5, 7, 4], "constant", 2, valid=valid), [1 / 4, 0, 1 / 4])
+    assert_allclose(token_weights([5, 0], "trajectory"), [1 / 10, 0])  # an empty thought is still a trajectory
+    assert_array_equal(token_weights([3, 3], valid=[False, False]), [0, 0])
+    assert token_weights([]).shape == (0,)
+
+
+@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=20))
+def test_token_weights_sum_to_one(lengths: list[int]) -> None:
+    trajectory = token_weights(lengths, "trajectory") * lengths
+    assert_allclose(trajectory, 1 / len(lengths))  # 0.5 / 0.5 for two, whatever their lengths
+    assert_allclose((token_weights(lengths, "token") * lengths).sum(), 1)
+
+
+@pytest.mark.parametrize("norm, constant", [("constant", None), ("constant", 0), ("row", None)])
+def test_token_weights_refuse(norm: str, constant: float | None) -> None:
+    with pytest.raises(UserError, match="choose"):
+        token_weights([1, 2], norm, constant)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"\[M\]"):
+        token_weights([[1, 2]])

@@ -1,0 +1,62 @@
+"""Shapers of one trajectory at a time: the shared base, the truth, and DAPO's overlong punishment."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from reasongym.core import Problem, Segment, Trajectory, UserError, Verdict
+from reasongym.rewards.overlong import SoftOverlong, make
+from reasongym.shaping import EpisodeShaper, Truth
+
+
+def trajectory(score: float, lengths: tuple[int, ...] = (3,), valid: bool = True) -> Trajectory:
+    segments = [Segment(ids=(1,) * (n + 2), mask=(0, 0, *[1] * n), logprobs=(0.0,) * (n + 2)) for n in lengths]
+    return Trajectory(Problem.of("?"), segments, "", Verdict(score, valid=valid), truncated=False)
+
+
+def test_truth_is_nan_where_invalid() -> None:
+    rewards = Truth()([[trajectory(1.0), trajectory(0.25)], [trajectory(1.0, valid=False), trajectory(0.0)]])
+    assert_array_equal(rewards, [[1.0, 0.25], [np.nan, 0.0]])
+    assert rewards.dtype == np.float64
+    assert Truth()([]).shape == (0, 0)
+
+
+def test_groups_must_be_of_one_size() -> None:
+    with pytest.raises(UserError, match="same number"):
+        Truth()([[trajectory(1.0)], [trajectory(1.0), trajectory(0.0)]])
+
+
+def test_an_invalid_trajectory_is_never_scored() -> None:
+    class Strict(EpisodeShaper):
+        def score(self, trajectory: Trajectory) -> float:
+            assert trajectory.valid
+            return 2.0
+
+    assert_array_equal(Strict()([[trajectory(1.0), trajectory(1.0, valid=False)]]), [[2.0, np.nan]])
+    with pytest.raises(TypeError, match="abstract"):
+        EpisodeShaper()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize(
+    "length, penalty", [(1, 0), (16384, 0), (16385, -1 / 4096), (18432, -0.5), (20480, -1), (30000, -1)]
+)
+def test_soft_overlong_golden(length: int, penalty: float) -> None:
+    assert SoftOverlong(limit=20480, buffer=4096).penalty(length) == pytest.approx(penalty, abs=1e-15)
+
+
+def test_soft_overlong_counts_all_chunks() -> None:
+    shaper = make(limit=10, buffer=4)
+    rewards = shaper([[trajectory(1.0, (4, 4)), trajectory(0.0, (6, 6)), trajectory(1.0, (6,), valid=False)]])
+    assert_array_equal(rewards, [[0.5, -1.0, np.nan]])
+
+
+def test_soft_overlong_without_a_buffer_is_a_cliff() -> None:
+    assert [SoftOverlong(limit=10, buffer=0).penalty(n) for n in (10, 11)] == [0, -1]
+
+
+@pytest.mark.parametrize("limit, buffer", [(0, 0), (10, 11), (10, -1)])
+def test_soft_overlong_refuses(limit: int, buffer: int) -> None:
+    with pytest.raises(UserError, match="SoftOverlong"):
+        SoftOverlong(limit=limit, buffer=buffer)
