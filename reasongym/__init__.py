@@ -4,39 +4,46 @@
 ``gym.make("reasongym:Delethink-v0")``. It loads gymnasium and numpy, and nothing heavier.
 """
 
+import sys as _sys
+from importlib import import_module as _import_module
+from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 import gymnasium as _gym
 
-from reasongym.core import (
-    Batch,
-    Completion,
-    Curriculum,
-    Demonstrator,
-    FiniteTask,
-    Group,
-    HostError,
-    Policy,
-    Problem,
-    Request,
-    ResetNeeded,
-    Sampling,
-    Schedule,
-    Segment,
-    Session,
-    Shaper,
-    StreamingPolicy,
-    Task,
-    Thinking,
-    Tokenizer,
-    Tool,
-    Trajectory,
-    UserError,
-    Verdict,
-)
-from reasongym.env import ReasoningEnv, ShapeReward, Unicode
-from reasongym.rollout import Rows, merge, pack, rollout, think
-from reasongym.shaping import EpisodeShaper
-from reasongym.thinking import Delethink, LongCoT
-from reasongym.tokenizer import ByteTokenizer, Chat
+if _TYPE_CHECKING:
+    from reasongym.core import (
+        Batch,
+        Completion,
+        Curriculum,
+        Demonstrator,
+        FiniteTask,
+        Group,
+        HostError,
+        Policy,
+        Problem,
+        Request,
+        ResetNeeded,
+        Sampling,
+        Schedule,
+        Segment,
+        Session,
+        Shaper,
+        StreamingPolicy,
+        Task,
+        Thinking,
+        Tokenizer,
+        Tool,
+        Trajectory,
+        UserError,
+        Verdict,
+    )
+    from reasongym.env import ReasoningEnv, ShapeReward, Unicode
+    from reasongym.rollout import Rows, merge, pack, rollout, think
+    from reasongym.shaping import EpisodeShaper
+    from reasongym.thinking import Delethink, LongCoT
+    from reasongym.tokenizer import ByteTokenizer, Chat
 
 __version__ = "0.1.0"
 __all__ = [
@@ -79,6 +86,42 @@ __all__ = [
     "rollout",
     "think",
 ]
+
+# Where each name lives: a module is loaded when the first of its names is asked for (PEP 562), so that
+# ``import reasongym`` costs hardly more than gymnasium, and ``gym.make`` alone pays for the environment.
+_HOMES = {
+    "core": "Batch Completion Curriculum Demonstrator FiniteTask Group HostError Policy Problem Request "
+    "ResetNeeded Sampling Schedule Segment Session Shaper StreamingPolicy Task Thinking Tokenizer Tool "
+    "Trajectory UserError Verdict",
+    "env": "ReasoningEnv ShapeReward Unicode",
+    "rollout": "Rows merge pack rollout think",
+    "shaping": "EpisodeShaper",
+    "thinking": "Delethink LongCoT",
+    "tokenizer": "ByteTokenizer Chat",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'reasongym' has no attribute {name!r}")
+    found = globals()[name] = getattr(_import_module(f"reasongym.{_HOME[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(_ModuleType):
+    """``reasongym.rollout`` is the function, also after its module of the same name has been imported."""
+
+    def __setattr__(self, name: str, value: _Any) -> None:
+        shared = name == "rollout" and isinstance(value, _ModuleType)
+        super().__setattr__(name, value.rollout if shared else value)
+
+
+_sys.modules[__name__].__class__ = _Package
 
 # The registered ids are named points of task x thinking x tools, not classes.
 IDS = {

@@ -17,13 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NotRequired, Protocol, Self, TypedDict, runtime_checkable
 
 import numpy as np
+from gymnasium.error import ResetNeeded as ResetNeeded  # step before reset, or after the episode's end
 from numpy.typing import NDArray
 
 Finish = Literal["end", "pause", "length"]
-
-
-class ResetNeeded(RuntimeError):
-    """``step`` was called before ``reset``, or after the episode's end."""
 
 
 class UserError(ValueError):

@@ -24,8 +24,8 @@ TIERS = [
     ["evaluate"],
     ["reasongym"],  # __init__.py, which exports the public names of all the above
     ["report", "adapters"],
-    ["cli", "__main__"],
-    ["agents", "examples", "benchmarks"],
+    ["cli"],
+    ["__main__", "agents", "examples", "benchmarks"],
 ]
 TIER = {name: i for i, tier in enumerate(TIERS) for name in tier}
 FAMILIES = {"tasks", "tools", "rewards", "policies", "algos", "adapters", "agents"}  # every file is a leaf
