@@ -20,7 +20,7 @@ endif
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv train test lint types format gpu clean
+.PHONY: help venv train test lint types format tiny gpu clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 \t/' | expand -t 16
@@ -43,6 +43,12 @@ types: $(READY) ## mypy --strict on reasongym/
 format: $(READY) ## let ruff mend what it can
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+tiny: $(READY) ## rebuild the model inside the package from nothing: about a minute
+	rm -rf runs/tiny
+	$(PY) -m reasongym.agents.sft --env Delethink-v0 --env.chunk 32 --env.carry 12 --env.head 0 --env.low 1 --env.high 60 \
+	  --env.demonstrator slip --model tiny --fresh --lr 3e-3 --out runs/tiny
+	cp runs/tiny/step-001200/model.safetensors reasongym/policies/tiny/
 
 gpu: $(READY) ## the tests and the benchmark that need a CUDA device
 	@$(PY) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' \

@@ -10,7 +10,7 @@ update. A trajectory may be several rows (Delethink); its advantage goes to all 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -31,9 +31,13 @@ from reasongym.rollout import Rows, pack, rollout
 from reasongym.schedules import warmup_cosine
 from reasongym.shaping import Truth
 
+PROBES = 1 << 40  # where the random streams of probes begin, far from those of any step
+
 
 @dataclass
 class Args:
+    """The settings of a run; each is a flag."""
+
     env: str = "Delethink-v0"
     """Any registered environment; --env.KEY VALUE sets its arguments."""
     env_settings: dict[str, Any] = field(default_factory=dict)
@@ -48,10 +52,10 @@ class Args:
     group: int = 8
     """Attempts at each problem (G)."""
     dynamic: int = 0
-    """DAPO's dynamic sampling: rounds in which groups without spread are replaced; 0 keeps them."""
+    """DAPO's dynamic sampling: in so many rounds, groups without spread are replaced; 0 keeps them."""
     curriculum: str = "uniform"
     shaper: str = ""
-    """A reward part such as "softoverlong(limit=100, buffer=20)"; empty pays the truth."""
+    """A reward part such as "overlong(limit=100, buffer=20)"; empty pays the truth."""
     budget: int | None = None
     """Tokens of a thought; None leaves the env's own."""
     temperature: float = 1.0
@@ -95,6 +99,7 @@ class Args:
     wandb: str = ""
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of sampling and forward passes; the weights that learn are float32."""
     seed: int = 0
     dry_run: bool = False
     """Print the resolved arguments and stop."""
@@ -103,18 +108,13 @@ class Args:
 def main(args: Args) -> None:
     check(args)
     found = checkpoint.start(args.out, resume=args.resume)
-    policy = HF(
-        str(found[0]) if found else args.model,
-        device=args.device,
-        dtype=args.dtype,
-        system=args.system,
-        slots=args.slots,
-    )
+    weights = str(found[0]) if found else args.model
+    policy = HF(weights, device=args.device, dtype=args.dtype, system=args.system, slots=args.slots)
+    # small optimiser steps vanish in the rounding of bfloat16 weights
+    model = policy.model if args.dtype == "float32" else HF(weights, device=args.device, dtype="float32").model
     envs = cli.make_envs(args.env, min(args.slots, args.prompts * args.group), args.env_settings, policy.tokenizer)
     reference = HF(args.model, device=args.device, dtype=args.dtype).model.eval() if args.kl else None
-    optimizer = torch.optim.AdamW(
-        policy.model.parameters(), lr=args.lr, betas=args.betas, weight_decay=args.weight_decay
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=args.betas, weight_decay=args.weight_decay)
     curriculum = parts.make("curriculum", args.curriculum)
     shaper = parts.make("rewards", args.shaper) if args.shaper else Truth()
     stateful = {"curriculum": curriculum, "shaper": shaper}
@@ -125,11 +125,11 @@ def main(args: Args) -> None:
         for name, part in stateful.items():
             if name in found[1]:
                 part.load_state_dict(found[1][name])
-    log = RunLog(args.out, resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
+    log = RunLog(args.out, asdict(args), resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
     bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc=args.env, smoothing=0.1)
     for step in bar:
         started = time.perf_counter()
-        batch = collect(args, policy, envs, curriculum, shaper, step)
+        batch, tried = collect(args, policy, envs, curriculum, shaper, step)
         rewards = shaper(batch)
         advantages = ADVANTAGES[args.advantage](rewards)
         rng = np.random.default_rng((args.seed, step, 1))
@@ -143,56 +143,62 @@ def main(args: Args) -> None:
             steps=args.updates,
             tokens=args.micro_tokens,
             whole=args.ratio != "token",
+            silent=bool(args.kl or args.entropy),
             rng=rng,
         )
         for group in optimizer.param_groups:
             group["lr"] = args.lr * warmup_cosine(step, args.steps, args.warmup, args.floor)
-        learned = update(policy.model, optimizer, packed, args, reference)
-        policy.sync(policy.model)
+        learned = update(model, optimizer, packed, args, reference)
+        policy.sync(model)
+        figures = summary(tried, shaper(tried) if args.dynamic else rewards)
         for part in stateful.values():
-            part.update(batch)
+            part.update(tried)
+        for part in stateful.values():
+            figures |= part.figures() if hasattr(part, "figures") else {}
         seconds = {"sample_s": sampled_s, "step_s": time.perf_counter() - started}
-        figures = {**summary(batch, rewards), **learned, "lr": optimizer.param_groups[0]["lr"], **seconds}
+        figures |= {**learned, "lr": optimizer.param_groups[0]["lr"], **seconds}
         log.write(step, **figures)
         bar.set_postfix(reward=f"{figures['reward']:.2f}", length=f"{figures['length']:.0f}")
         if args.save_trajectories:
-            save_traces(f"{args.out}/trajectories/step-{step:06d}.jsonl", (t for g in batch for t in g))
+            save_traces(f"{args.out}/trajectories/step-{step:06d}.jsonl", (t for g in tried for t in g))
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
             states = {n: p.state_dict() for n, p in stateful.items() if hasattr(p, "state_dict")}
-            state = {"optimizer": optimizer.state_dict(), "args": asdict(args), **states}
-            checkpoint.save(args.out, step + 1, policy.model, policy.tokenizer, state, args.keep)
+            state = {"optimizer": optimizer.state_dict(), **states}
+            checkpoint.save(args.out, step + 1, model, policy.tokenizer, state, args.keep)
     log.close()
     print(f"model: {checkpoint.steps(args.out)[-1]}")
 
 
 def check(args: Args) -> None:
-    """Refuse what would train on something else than it says."""
+    """Refuse what would fail in mid-run, or train on something else than it says."""
     if (args.top_p < 1 or args.top_k) and args.tis is None:
         raise UserError("--top-p and --top-k bias the behaviour log-probs: set --tis 2 as well, or leave them off")
     if args.temperature <= 0:
         raise UserError(f"--temperature {args.temperature}: a group of greedy attempts has no spread; use 1")
-    for name in ("steps", "prompts", "group", "updates", "slots", "save_every", "keep"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)} must be at least 1")
-    if args.budget is not None and args.budget < 1:
-        raise UserError(f"--budget {args.budget} must be a positive number of tokens")
+    if not 0 < args.top_p <= 1:
+        raise UserError(f"--top-p {args.top_p} must be above 0 and at most 1")
+    if args.dual_clip is not None and args.dual_clip <= 1:
+        raise UserError(f"--dual-clip {args.dual_clip} must be above 1")
+    cli.at_least(
+        args, 1, "steps", "prompts", "group", "updates", "micro_tokens", "slots", "save_every", "keep", "budget"
+    )
+    cli.at_least(args, 0, "dynamic", "top_k", "tis", "kl", "clip_low", "clip_high", "lr", "warmup", "seed")
 
 
-def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: Any, step: int) -> Batch:
-    """P groups of attempts; probes asked for by the curriculum or the shaper run first, apart from these."""
+def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: Any, step: int) -> tuple[Batch, Batch]:
+    """P groups of attempts to learn from, and all that were tried; probes that a part asks for run before these."""
     task, sampling = envs[0].unwrapped.task, Sampling(args.temperature, args.top_p, args.top_k)
     rng = np.random.default_rng((args.seed, step))
     budget = {} if args.budget is None else {"budget": args.budget}
 
-    def attempt(problems: list[Any], n: int, stream: int, starts: Iterable[Any] = ()) -> Batch:
+    def attempt(problems: list[Any], n: int, stream: int, starts: Sequence[Iterable[Any]] = ()) -> Batch:
         options = [{"problem": p, **budget} for p in problems for _ in range(n)]
-        given = list(starts) or [{}] * len(options)
-        seeds = [int(rng.integers(1 << 31)) for _ in options]
-        resets = [{"seed": s, "options": {**o, **g}} for s, o, g in zip(seeds, options, given, strict=True)]
+        for given in starts:
+            options = [{**o, **g} for o, g in zip(options, given, strict=True)]
         done = rollout(
             policy,
             envs,
-            resets,
+            [{"seed": int(rng.integers(1 << 31)), "options": o} for o in options],
             group=n,
             step=stream,
             seed=args.seed,
@@ -201,44 +207,47 @@ def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: An
         )
         return [done[i : i + n] for i in range(0, len(done), n)]
 
-    rounds = max(1, args.dynamic)
-    for number, part in enumerate((curriculum, shaper)):
-        if hasattr(part, "probe") and (asked := part.probe(step)) is not None:
-            part.observe(attempt(*asked, stream=-1 - 2 * step - number))
     batch: Batch = []
-    for extra in range(rounds):
+    tried: Batch = []
+    for extra in range(args.dynamic + 1):
         problems = curriculum.problems(task, rng, args.prompts - len(batch))
-        starts = [s for part in (curriculum, shaper) if hasattr(part, "starts") for s in part.starts(problems, args.group)]
-        new = attempt(problems, args.group, rounds * step + extra, starts)
+        starts = [part.starts(problems, args.group) for part in (curriculum, shaper) if hasattr(part, "starts")]
+        for number, part in enumerate((curriculum, shaper) if extra == 0 else ()):
+            # after the problems are known, so that a part may probe just these, and before they are attempted
+            if hasattr(part, "probe") and (asked := part.probe(step)) is not None:
+                part.observe(attempt(*asked, stream=PROBES + 2 * step + number))
+        new = attempt(problems, args.group, (args.dynamic + 1) * step + extra, starts)
         kept = informative(shaper(new)) if args.dynamic else np.ones(len(new), bool)
-        batch += [group for group, keep in zip(new, kept, strict=True) if keep or (extra == rounds - 1 and not batch)]
+        tried += new
+        batch += [group for group, keep in zip(new, kept, strict=True) if keep]
         if len(batch) == args.prompts:
             break
-    return batch
+    return batch or new, tried
 
 
 def update(model: Any, optimizer: Any, packed: list[list[Rows]], args: Args, reference: Any = None) -> dict[str, float]:
     """One optimiser step for each part of ``packed``; the figures are means over the batch's tokens."""
-    model.train()
+    model.eval()  # dropout would put noise into the ratios
     old = None
     if args.tis is not None and len(packed) > 1:  # old and behaviour policy differ, and the weights will move
         with torch.no_grad():
             old = [[logprobs(model, rows, args)[0] for rows in micro] for micro in packed]
     seen: list[dict[str, float]] = []
-    norms = []
+    losses, norms = [], []
     for number, micro in enumerate(packed):
         for m, rows in enumerate(micro):
             loss, figures = micro_loss(model, rows, args, old[number][m] if old else None, reference)
             loss.backward()
             if number > 0:
                 figures.pop("drift")  # the weights have moved since: no longer a matter of numerics
-            seen.append({"loss": loss.item() * figures["tokens"], **figures})
+            seen.append(figures)
+            losses.append(loss.item())
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm).item())
         optimizer.step()
         optimizer.zero_grad()
     keys = seen[0].keys() if seen else ()
     means = {k: np.average([s[k] for s in seen if k in s], weights=[s["tokens"] for s in seen if k in s]) for k in keys}
-    means["loss"] = sum(s["loss"] / s["tokens"] for s in seen) / max(1, len(packed))
+    means["loss"] = sum(losses) / max(1, len(packed))
     means["tokens"] = sum(s["tokens"] for s in seen)
     return {**means, "grad_norm": float(np.mean(norms)) if norms else 0.0}
 
@@ -285,7 +294,8 @@ def logprobs(model: Any, rows: Rows, args: Args) -> tuple[Tensor, Tensor]:
     """Of each row's tokens after its first, and the entropies there: [N, T - 1] each."""
     ids = torch.as_tensor(rows.ids, device=model.device)
     # padding stands on the right and attention is causal, so no mask is needed
-    logits = model(input_ids=ids, use_cache=False).logits
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=args.dtype == "bfloat16"):
+        logits = model(input_ids=ids, use_cache=False).logits
     logp, entropy = token_logprobs(logits, ids, args.temperature)
     assert entropy is not None
     return logp, entropy

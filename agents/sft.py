@@ -33,6 +33,8 @@ from reasongym.tokenizer import Chat, load, model_folder
 
 @dataclass
 class Args:
+    """The settings of a run; each is a flag."""
+
     env: str = "LongCoT-v0"
     """Whose task demonstrates and whose thinking cuts the windows; --env.KEY VALUE sets its arguments."""
     env_settings: dict[str, Any] = field(default_factory=dict)
@@ -69,12 +71,14 @@ class Args:
     wandb: str = ""
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward passes; the weights are float32."""
     seed: int = 0
     dry_run: bool = False
     """Print the resolved arguments and stop."""
 
 
 def main(args: Args) -> None:
+    check(args)
     found = checkpoint.start(args.out, resume=args.resume)
     model, tokenizer = begin(args, str(found[0]) if found else args.model, fresh=args.fresh and not found)
     decay = {"lr": args.lr, "betas": args.betas, "weight_decay": args.weight_decay}
@@ -84,15 +88,16 @@ def main(args: Args) -> None:
         optimizer.load_state_dict(found[1]["optimizer"])
         first = found[1]["step"]
     examples = source(args, tokenizer)
-    log = RunLog(args.out, resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
+    log = RunLog(args.out, asdict(args), resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
     model.train()
     bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc="sft", smoothing=0.1)
     for step in bar:
         rng = np.random.default_rng((args.seed, step))  # a stream a step, so a resumed run needs no state
         packed = pack_examples([examples(rng) for _ in range(args.batch)], args.row).to(args.device)
         started = time.perf_counter()
-        # no attention mask: transformers then keeps packed examples apart by their positions
-        logits = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits
+        with torch.autocast(packed.ids.device.type, torch.bfloat16, enabled=args.dtype == "bfloat16"):
+            # no attention mask: transformers then keeps packed examples apart by their positions
+            logits = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits
         logp, _ = token_logprobs(logits, packed.ids, entropy=False)
         loss = sft_loss(logp, packed.mask[:, 1:])
         loss.backward()
@@ -106,25 +111,34 @@ def main(args: Args) -> None:
             bar.set_postfix(loss=f"{loss.item():.3f}")
             log.write(step, loss=loss.item(), grad_norm=norm.item(), tokens=tokens, s=time.perf_counter() - started)
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
-            state = {"optimizer": optimizer.state_dict(), "args": asdict(args)}
-            checkpoint.save(args.out, step + 1, model, tokenizer, state, args.keep)
+            checkpoint.save(args.out, step + 1, model, tokenizer, {"optimizer": optimizer.state_dict()}, args.keep)
     log.close()
     print(f"model: {checkpoint.steps(args.out)[-1]}")
+
+
+def check(args: Args) -> None:
+    """Refuse what would fail in mid-run."""
+    cli.at_least(args, 1, "steps", "batch", "row", "save_every", "keep", "log_every")
+    cli.at_least(args, 0, "level", "lr", "warmup", "seed")
+    if not 0 <= args.whole <= 1:
+        raise UserError(f"--whole {args.whole} must be a share from 0 to 1")
 
 
 def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], Example]:
     """Where examples come from: a function of a random generator."""
     chat = Chat(tokenizer, args.system)
+    env = cli.make_envs(args.env, 1, args.env_settings, tokenizer)[0].unwrapped
+    task, thinking = env.task, env.thinking  # type: ignore[attr-defined]
     if args.data:
         rows = read_rows(args.data, ("prompt", "response"))
-        thinking = None
+        for n, row in enumerate(rows, 1):
+            if not (isinstance(row["prompt"], str) and isinstance(row["response"], str)):
+                raise UserError(f"{args.data}: prompt and response of row {n} must both be text")
 
         def worked(rng: np.random.Generator) -> tuple[str, str | Completion]:
             row = rows[int(rng.integers(len(rows)))]
             return row["prompt"], row["response"]
     else:
-        env = cli.make_envs(args.env, 1, args.env_settings, tokenizer)[0].unwrapped
-        task, thinking = env.task, env.thinking  # type: ignore[attr-defined]
         if not isinstance(task, Demonstrator):
             raise UserError(f"{task!r} has no demonstrate(): give --data, or another --env.task")
 
@@ -132,14 +146,19 @@ def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], 
             problem = task.sample(rng, args.level)
             return problem.prompt, task.demonstrate(problem, rng)
 
+    prefix = tokenizer.encode(thinking.prefix)
+    # a response that opens its thought must not do so again after a prefix or a template that has
+    _, opened, rest = (thinking.prefix or tokenizer.frame(args.system)[1]).rpartition(chat.opener)
+
     def example(rng: np.random.Generator) -> Example:
         prompt, response = worked(rng)
         finished = not isinstance(response, Completion) or response.finish == "end"
-        ids = tokenizer.encode(response if isinstance(response, str) else response.text)
-        ids += [tokenizer.eos_ids[0]] * finished
-        prefix = "" if thinking is None else thinking.prefix
-        context, learned = ([], ids) if thinking is None else window(thinking, ids, rng, args.whole)
-        return [*chat.prompt_ids(prompt, prefix), *tokenizer.encode(prefix), *context], learned
+        text = response if isinstance(response, str) else response.text
+        text = text.removeprefix(opened + rest).removeprefix(opened) if opened else text
+        ids = [*tokenizer.encode(text), *tokenizer.eos_ids[:finished]]
+        context, learned = window(thinking, ids, rng, args.whole)
+        seen = [*prefix, *context]
+        return [*chat.prompt_ids(prompt, tokenizer.decode(seen)), *seen], learned
 
     return example
 
@@ -153,26 +172,35 @@ def window(
     would fall, and half of them near the end: else the model never learns to stop right after a reset.
     """
     first = thinking.room(0, 0, 0, 0)
-    lowest = len(thinking.keep(range(first), 0))
-    if rng.random() < whole or lowest >= min(first, len(ids)):
+    lowest = min(first, len(thinking.keep(range(first), 0)))
+    later = thinking.room(lowest, lowest, first, 1)  # what may be written in each window but the first
+    if rng.random() < whole or later <= 0 or len(ids) <= lowest:
         return [], ids
     if rng.random() < 0.25:
         return [], ids[:first]
     near_end = rng.random() < 0.5
-    start = int(rng.integers(max(lowest, len(ids) - (first - lowest)) if near_end else lowest, len(ids)))
-    kept = thinking.keep(ids[:start], 0)
-    return kept, ids[start : start + thinking.room(len(kept), len(kept), first, 1)]
+    start = int(rng.integers(max(lowest, len(ids) - later) if near_end else lowest, len(ids)))
+    end = start - later * max(0, -(-(start - first) // later))  # of a first window after which a reset falls on start
+    kept = thinking.keep(ids[:end], 0)
+    for at in range(end, start, later):
+        kept = thinking.keep([*kept, *ids[at : at + later]], len(kept))
+    return kept, ids[start : start + later]
 
 
 def begin(args: Args, name: str, *, fresh: bool) -> tuple[Any, Tokenizer]:
     """The model to tune: the one of this name, or its architecture with new weights."""
     if not fresh:
-        policy = HF(name, device=args.device, dtype=args.dtype)
+        policy = HF(name, device=args.device, dtype="float32")
         return policy.model, policy.tokenizer
+    tokenizer = load(name)
+    try:
+        config = AutoConfig.from_pretrained(model_folder(name))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--model {name}: no configuration of a model there") from error
     with torch.random.fork_rng(devices=[]):  # global streams stay as they are
         torch.manual_seed(args.seed)
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_folder(name)))
-    return model.to(device=args.device, dtype=getattr(torch, args.dtype)), load(name)
+        model = AutoModelForCausalLM.from_config(config)
+    return HF(model, tokenizer, device=args.device, dtype="float32").model, tokenizer
 
 
 if __name__ == "__main__":

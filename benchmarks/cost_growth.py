@@ -5,9 +5,10 @@
 ``wall_s`` is integrated: the seconds of one decode step are measured on a grid of context lengths (medians over rounds
 that visit all positions in turn), the prefill of a prompt and of a prompt with its carryover likewise, and both are
 summed over the positions that each arm visits. Both arms are run whole, in the real environment, at ``--real`` times
-the chunk (``real``), Delethink for every T too, and bytes of the key-value cache are those of the policy's tensors. A
-whole run has no median, so it is compared with the integral in processor seconds (``processor`` has all figures by that
-clock), which other work on the machine moves less; with one thread and an idle machine both clocks agree. The model is a random one in which attention dominates on a CPU: one layer, many heads, small vocabulary.
+the chunk, Delethink for every T too, and bytes of the key-value cache are those of the policy's tensors. A whole run
+has no median, so it is compared with the integral in processor seconds, which other work on the machine moves less
+(``processor`` has all figures by that clock; with one thread and an idle machine the two clocks agree). The model is a
+random one in which attention dominates on a CPU: one layer, many heads, small vocabulary.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a device gives: sampling, update and cost of length, parity with the CPU, and real learning runs.
 
     python -m benchmarks.gpu [--device cuda] [--model FOLDER] [--steps 60] [--save]
-    python -m benchmarks.gpu --device cpu --small
+    OMP_NUM_THREADS=1 python -m benchmarks.gpu --device cpu --small
 
 Sampling and update use a random Llama of about 135M parameters (the shape of SmolLM2-135M) unless ``--model`` names
 another; the sweep a random one whose attention is wide; parity and the learning runs the tiny model of the package.
@@ -79,10 +79,10 @@ def device_name(device: str) -> str:
 def network(args: Args) -> Any:
     """The model of the speed sections, as it would be trained there: bfloat16 on a GPU, float32 on a CPU."""
     if args.model:
-        model: Any = AutoModelForCausalLM.from_pretrained(args.model)
+        model: Any = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype(args))
     else:
-        model = random_llama(**(SHAPE_SMALL if args.small else SHAPE_135M))
-    return model.to(device=args.device, dtype=dtype(args)).eval()
+        model = random_llama(**(SHAPE_SMALL if args.small else SHAPE_135M)).to(dtype(args))
+    return model.to(args.device).eval()
 
 
 def dtype(args: Args) -> torch.dtype:

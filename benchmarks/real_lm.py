@@ -1,6 +1,6 @@
 """A real language model on real problems: SmolLM2-135M on GSM8K, in LongCoT-v0 and in Delethink-v0.
 
-    REASONGYM_DATA=... REASONGYM_SMOLLM2=... python -m benchmarks.real_lm [--model FOLDER] [--save]
+    OMP_NUM_THREADS=1 REASONGYM_DATA=... REASONGYM_SMOLLM2=... python -m benchmarks.real_lm [--model FOLDER] [--save]
 
 Each environment: an evaluation whose trajectories are all saved, then GRPO steps through agents/grpo.py. A model of
 this size rarely answers within these budgets. What is shown is that every part works on a real model, tokenizer and
@@ -30,7 +30,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 TRAINED: dict[str, dict[str, Any]] = {  # 96 tokens of thought in both
     "LongCoT-v0": {"budget": 96},
-    "Delethink-v0": {"chunk": 48, "carry": 24, "head": 8, "max_chunks": 3},
+    "Delethink-v0": {"chunk": 64, "carry": 32, "head": 8, "max_chunks": 2},
 }
 
 
@@ -89,8 +89,9 @@ def attempt(args: Args, env: str, settings: dict[str, Any]) -> dict[str, Any]:
     done = evaluate(policy, envs, problems, sampling=Sampling(args.temperature), seed=args.seed, deterministic=True)
     file = Path(args.out, f"{env}.jsonl")
     save_traces(file, (t for group in done.batch for t in group), env=env, model=Path(args.model).name)
-    saved = sum(1 for _ in file.open())
+    saved = len(file.read_text(encoding="utf-8").splitlines())
     figures = done.summary()
+    figures["evaluation_s"] = figures.pop("wall_s")
     print(f"{env}: {figures}", flush=True)
     ended = sum(t.info["finish"] == "end" for t in done.attempts)
     return {**figures, "ended": ended, "trajectories_file": str(file), "trajectories": saved}

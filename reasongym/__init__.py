@@ -127,6 +127,7 @@ _sys.modules[__name__].__class__ = _Package
 IDS = {
     "LongCoT-v0": {"task": "register", "thinking": "longcot"},
     "Delethink-v0": {"task": "register", "thinking": "delethink"},
+    "SAT-v0": {"task": "sat", "thinking": "longcot"},
 }
 for _id, _parts in IDS.items():
     if _id not in _gym.registry:

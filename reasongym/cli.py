@@ -28,10 +28,12 @@ A = TypeVar("A")
 _FAMILIES = ("tasks", "thinking", "tools", "rewards", "curriculum", "policies")
 
 
-def run(main: Callable[[A], Any], arguments: type[A], argv: Sequence[str] | None = None) -> None:
+def run(
+    main: Callable[[A], Any], arguments: type[A], argv: Sequence[str] | None = None, prog: str | None = None
+) -> None:
     """Parse, then call ``main``; a `UserError` is printed as one line, exit code 2."""
     try:
-        args = parse(arguments, sys.argv[1:] if argv is None else argv)
+        args = parse(arguments, sys.argv[1:] if argv is None else argv, prog)
         if getattr(args, "dry_run", False):
             print(json.dumps(asdict(args), indent=2, default=str))  # type: ignore[call-overload]
             return
@@ -43,7 +45,7 @@ def run(main: Callable[[A], Any], arguments: type[A], argv: Sequence[str] | None
         raise SystemExit(2) from None
 
 
-def parse(arguments: type[A], argv: Sequence[str]) -> A:
+def parse(arguments: type[A], argv: Sequence[str], prog: str | None = None) -> A:
     """``argv`` as ``arguments`` (a dataclass, by tyro); ``--env.KEY VALUE`` goes to ``env_settings``."""
     try:
         import tyro
@@ -53,10 +55,10 @@ def parse(arguments: type[A], argv: Sequence[str]) -> A:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            args: Any = tyro.cli(arguments, args=own, config=(tyro.conf.PositionalRequiredArgs,))
+            args: Any = tyro.cli(arguments, args=own, prog=prog, config=(tyro.conf.PositionalRequiredArgs,))
     except SystemExit as end:
         if end.code:
-            raise UserError(_first_paragraph(said.getvalue())) from None
+            raise UserError(_message(said.getvalue())) from None
         raise
     if settings and not hasattr(args, "env_settings"):
         raise UserError(f"--env.{next(iter(settings))}: there is no environment to set it on")
@@ -111,12 +113,17 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _first_paragraph(message: str) -> str:
-    """What tyro says in a box, on one line, without its title and its help."""
-    lines = [re.sub(r"[│╭╮╰╯]", "", line).strip() for line in message.splitlines()]
-    body = [line for line in lines if line and not re.fullmatch(r"─ .* ─+", line)]
-    end = next((i for i, line in enumerate(body) if set(line) == {"─"}), len(body))
-    return f"{' '.join(body[:end])} (--help lists the arguments)"
+def _message(box: str) -> str:
+    """What tyro says in a box, on one line: what stands after its title and before its help."""
+    paragraphs = [""]
+    for line in (re.sub("[│╭╮╰╯]", "", line).strip() for line in box.splitlines()):
+        title = re.fullmatch("─ .* ─+", line)
+        if title or (line and not line.strip("─-")):
+            paragraphs.append("")
+        else:
+            paragraphs[-1] += f" {line}"
+    message = " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else " ".join(box.split())
+    return f"{message} (--help lists the arguments)"
 
 
 def _hide_progress_bars() -> None:
@@ -176,7 +183,8 @@ class Eval:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The script ``reasongym``."""
-    run(lambda command: _COMMANDS[type(command)](command), List | Play | Check | Eval, argv)  # type: ignore[arg-type]
+    commands: Any = List | Play | Check | Eval
+    run(lambda command: _COMMANDS[type(command)](command), commands, argv, prog="reasongym")
 
 
 def _list(_: List) -> None:

@@ -84,11 +84,14 @@ def example(family: str, name: str) -> str:
         {"problem": f"What is {q}?", "answer": str(n), "solution": f"It is $\\boxed{{{n}}}$.", "level": 1 + n % 5}
         for q, n in sums
     ]
+    clauses = ("AB & !BC", "A!B & BC", "AC", "!BC & A!C", "A!B & !B!C & BC", "!B!C", "A!C & BC")
+    formulas = [{"n_sat": 2, "k": 3, "solution": "101", "clause": clause} for clause in clauses]
     needs = {
         ("tasks", "pool"): lambda: "pool(task='register', n=7)",
         ("tasks", "reasoning_gym"): lambda: "reasoning_gym/chain_sum",
         ("tasks", "gsm8k"): lambda: f"gsm8k(source={_rows('gsm8k', gsm8k)!r})",
         ("tasks", "math"): lambda: f"math(source={_rows('math', maths)!r})",
+        ("tasks", "saturn"): lambda: f"saturn(source={_rows('saturn', formulas)!r})",
     }
     return needs.get((family, name), lambda: name)()
 

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
-from benchmarks import cost_growth, gpu, report
+from benchmarks import cost_growth, gpu, real_lm, report
 from reasongym.core import UserError
+from reasongym.tokenizer import TINY
 
 COMMON = {"bench", "ok", "seeds", "commit", "versions", "machine", "wall_s"}
 
@@ -67,3 +68,29 @@ def test_closed_form() -> None:
 def test_slope() -> None:
     t = np.array([2.0, 4.0, 8.0, 16.0])
     assert cost_growth.slope(t, 3 * t**1.5) == pytest.approx(1.5)
+
+
+def test_real_lm_with_the_tiny_model(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "gsm8k").mkdir()
+    rows = [{"question": f"What is {i} plus 1?", "answer": f"It is {i + 1}.\n#### {i + 1}"} for i in range(3)]
+    (tmp_path / "gsm8k" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    real_lm.main(
+        real_lm.Args(
+            str(TINY), str(tmp_path), problems=3, steps=1, dtype="float32", out=str(tmp_path / "out"), save=True
+        )
+    )
+    got = json.loads((results / "real_lm.json").read_text())
+    keys = {"model", "env", "problems", "accuracy", "ci95", "trajectories_file", "grpo_steps", "rewards"}
+    assert COMMON | keys <= got.keys() and got["ok"]
+    for env in ("LongCoT-v0", "Delethink-v0"):
+        lines = [json.loads(line) for line in Path(got["trajectories_file"][env]).read_text().splitlines()]
+        assert len(lines) == 3 and all(line["segments"] and line["env"] == env for line in lines)
+        assert got["grpo_steps"][env] == 1 and len(got["rewards"][env]) == 1
+    assert not list((tmp_path / "out").glob("grpo-*/step-*"))  # the checkpoints are large
+
+
+def test_real_lm_says_what_is_absent(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="REASONGYM_SMOLLM2"):
+        real_lm.main(real_lm.Args(model="", data=str(tmp_path)))
+    with pytest.raises(UserError, match="REASONGYM_DATA"):
+        real_lm.main(real_lm.Args(model=str(TINY), data=str(tmp_path)))

@@ -58,7 +58,7 @@ SHARED = {
     "--env.nonsense 3": "nonsense",
     "--env.low": "--env.low needs a value",
     "--env.low --seed 1": "--env.low needs a value",
-    "--env.low x": "'x'",
+    "--env.low x": "register",
     "--model /nowhere/at-all": "/nowhere/at-all",
     "--device cuda" if not torch.cuda.is_available() else "--device cuda:99": "cuda",
     "--device nonsense": "nonsense",
@@ -122,8 +122,8 @@ def test_a_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_dry_run_prints_what_would_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from reasongym.agents import grpo
 
-    argv = "--dry-run --env LongCoT-v0 --env.low=3 --env.task gsm8k --env.tools ['a','b'] --env.answer-after None --lr 3e-5"
-    cli.run(grpo.main, grpo.Args, [*argv.split(), "--out", str(tmp_path / "run")])
+    argv = "--dry-run --lr 3e-5 --env LongCoT-v0 --env.low=3 --env.task gsm8k --env.tools ['a','b']".split()
+    cli.run(grpo.main, grpo.Args, [*argv, "--env.answer-after", "None", "--out", str(tmp_path / "run")])
     told = json.loads(capsys.readouterr().out)
     assert told["env_settings"] == {"low": 3, "task": "gsm8k", "tools": ["a", "b"], "answer_after": None}
     assert (told["env"], told["lr"], told["group"]) == ("LongCoT-v0", 3e-5, 8)
@@ -199,9 +199,7 @@ def test_list_names_every_id_and_part(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(("thought", "score"), [("=8506", "score 1"), ("=8507", "score 0")])
-def test_play(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], thought: str, score: str
-) -> None:
+def test_play(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], thought: str, score: str) -> None:
     problem = cli.make_envs("LongCoT-v0", 1, {"low": 3, "high": 3})[0].reset(seed=0)[1]["problem"]
     right = thought == "=8506"
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"={problem.answer}\n" if right else "=\n"))
@@ -253,7 +251,9 @@ def test_eval_writes_trajectories_and_a_summary_for_each_budget(
     assert [cell["budget"] for cell in printed] == [10, 12, 16]
     accuracies = [cell["accuracy"] for cell in printed]
     assert accuracies == sorted(accuracies) and accuracies[0] == 0 < accuracies[2]  # no thought is under 11 tokens
-    assert all(cell["pass@1"] == pytest.approx(cell["accuracy"]) <= cell["pass@4"] for cell in printed)
+    assert all(
+        cell["pass@1"] == pytest.approx(cell["accuracy"]) and cell["accuracy"] <= cell["pass@4"] for cell in printed
+    )
     lines = (tmp_path / "run" / "trajectories.jsonl").read_text().splitlines()
     assert len(lines) == 24
     assert sum(json.loads(line)["verdict"]["score"] for line in lines) / 24 == pytest.approx(accuracies[2])
@@ -264,7 +264,8 @@ def test_eval_writes_trajectories_and_a_summary_for_each_budget(
     [
         ("", "{list, play, check, eval}"),
         ("nonsense", "nonsense"),
-        ("play", "ID"),
+        ("play", "Missing from reasongym play"),
+        ("eval --k many", "--k: invalid literal for int() with base 10: 'many'"),
         ("play Nonsense-v0", "Nonsense"),
         ("list --env.low 3", "--env.low"),
         ("check CartPole-v1", "CartPole-v1"),

@@ -16,14 +16,14 @@ ROOT = Path(__file__).resolve().parents[1]
 TIERS = [
     ["core"],
     ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "sandbox"],
-    ["answers", "shaping", "algos.normalise"],
+    ["answers", "cnf", "shaping", "algos.normalise"],
     ["curriculum", "algos", "rewards"],
     ["tasks", "tools"],
     ["env"],
     ["rollout", "policies"],
     ["evaluate"],
     ["reasongym"],  # __init__.py, which exports the public names of all the above
-    ["report", "adapters"],
+    ["report", "adapters", "export"],
     ["cli"],
     ["__main__", "agents", "examples", "benchmarks"],
 ]

@@ -1,29 +1,31 @@
 """A policy on transformers: continuous batching over one key-value cache that grows in place.
 
-Shapes: n active rows, V vocabulary, L cached columns, H key-value heads, d head size.
+Shapes: n active rows, V vocabulary, L cached columns.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from reasongym.core import Completion, Finish, HostError, Request, Sampling, Tokenizer, UserError
-from reasongym.tokenizer import Chat, load, model_folder
+from reasongym.core import Completion, Finish, HostError, Request, Tokenizer, UserError
+from reasongym.tokenizer import Chat
 
 try:
     import torch
     from torch import Tensor
-    from transformers import AutoModelForCausalLM
-    from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+    from transformers.cache_utils import Cache, DynamicCache
+
+    from reasongym.algos.kvcache import Window
+    from reasongym.algos.models import abilities, as_device, as_dtype, load_model, load_weights, tokenizer_of
+    from reasongym.algos.sampling import Sampler
 except ImportError as error:
     raise UserError(f"the hf policy needs torch and transformers: pip install 'reasongym[hf]' ({error})") from error
 
@@ -55,165 +57,6 @@ class _Row:
         return self.request.room - len(self.ids)
 
 
-class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """One layer's keys and values as views of buffers, which `update` writes in place."""
-
-    def __init__(self, window: _Window, keys: Tensor, values: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.window = window
-        self.is_initialized, self.dtype, self.device = True, keys.dtype, keys.device
-        self.buffers = [t[:0, :, :0] for t in (keys, values)]
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        n, start, end = len(self.window.rows), self.window.start, self.window.end
-        keys, values = self.buffers
-        keys[:n, :, end : end + 1] = key_states
-        values[:n, :, end : end + 1] = value_states
-        return keys[:n, :, start : end + 1], values[:n, :, start : end + 1]
-
-    def get_seq_length(self) -> int:
-        return self.window.end - self.window.start
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.get_seq_length() + query_length, 0
-
-
-class _Window:
-    """The active rows and their keys and values, right-aligned in columns ``[start, end)``.
-
-    Rows are kept dense: the last rows move into the places of those that leave. A row's cells
-    before its ``begin`` hold finite values of no meaning, which the mask hides.
-    """
-
-    def __init__(self) -> None:
-        self.rows: list[_Row] = []
-        self.clear()
-
-    def clear(self) -> None:
-        self.rows, self.start, self.end = [], 0, 0
-        self.layers: list[_Layer] = []
-        self.cache: Any = None  # the layers, as the model takes them
-        self.height = self.width = 0  # of the buffers
-
-    def add(self, rows: Sequence[_Row], source: Sequence[int], filled: Any, total: int) -> None:
-        """Let ``rows`` join; row i's keys and values are ``filled[source[i]]``, ending at its right end."""
-        if not self.layers:
-            self.layers = [_Layer(self, f.keys, f.values) for f in filled.layers]
-            self.cache = Cache(layers=[*self.layers])
-        n, length = len(self.rows), filled.layers[0].keys.shape[2]
-        self.reserve(max(total, n + len(rows)), length, [*self.rows, *rows])
-        for layer, new in zip(self.layers, filled.layers, strict=True):
-            for buffer, tensor in zip(layer.buffers, (new.keys, new.values), strict=True):
-                buffer[n : n + len(rows), :, self.end - length : self.end] = tensor[list(source)]
-        for row in rows:
-            row.begin = self.end - len(row.context) + 1  # its newest id is not in the cache yet
-        self.rows += rows
-        self._settle()
-
-    def reserve(self, height: int, length: int, rows: Sequence[_Row]) -> None:
-        """Make place for ``height`` rows, ``length`` columns to the left of the end and one to its right."""
-        if height <= self.height and length <= self.end < self.width:
-            return
-        used = self.end - self.start
-        end = max(used, length)
-        self.height = max(height, self.height)
-        self.width = end + max(16, min(max(r.left for r in rows), max(256, end // 2)))  # no more than they can use
-        for layer in self.layers:
-            layer.buffers = [self._moved(buffer, end) for buffer in layer.buffers]
-        for row in self.rows:
-            row.begin += end - self.end
-        self.start, self.end = end - used, end
-        self._settle()
-
-    def _moved(self, old: Tensor, end: int) -> Tensor:
-        new = old.new_zeros((self.height, old.shape[1], self.width, old.shape[3]))  # never NaN: 0 * NaN is NaN
-        n, used = len(self.rows), self.end - self.start
-        new[:n, :, end - used : end] = old[:n, :, self.start : self.end]
-        return new
-
-    def drop(self, gone: Collection[int]) -> None:
-        """Let the rows at these places leave."""
-        n = len(self.rows) - len(gone)
-        if n == 0:
-            return self.clear()
-        gone = set(gone)
-        holes = [i for i in gone if i < n]
-        movers = [i for i in range(n, len(self.rows)) if i not in gone]
-        for layer in self.layers if holes else ():
-            for buffer in layer.buffers:
-                buffer[holes, :, self.start : self.end] = buffer[movers, :, self.start : self.end]
-        for hole, mover in zip(holes, movers, strict=True):
-            self.rows[hole] = self.rows[mover]
-        del self.rows[n:]
-        self._settle()
-
-    def _settle(self) -> None:
-        """Trim the padding that all rows have in common, and say again what each row may see."""
-        begins = [row.begin for row in self.rows]
-        if not begins:
-            return
-        self.start = min(begins)
-        self.padded = self.start != max(begins)
-        device = self.layers[0].device
-        self.mask = torch.arange(self.width, device=device) >= torch.tensor(begins, device=device)[:, None]
-
-
-class _Sampler:
-    """Draws one id a row by inverse CDF, so that a row's randomness never depends on its batch."""
-
-    def __init__(self, settings: Sequence[Sampling], device: torch.device) -> None:
-        heat = [s.temperature or 1.0 for s in settings]  # greedy rows report log-probs at temperature 1
-        cold = [s.temperature == 0 for s in settings]
-        cut = [i for i, s in enumerate(settings) if not cold[i] and (s.top_p < 1 or s.top_k > 0)]
-        self.draws = not all(cold)
-        self.heat = torch.tensor(heat, device=device)[:, None] if set(heat) != {1.0} else None
-        self.cold = torch.tensor(cold, device=device)[:, None] if self.draws and any(cold) else None
-        self.cut = torch.tensor(cut, device=device) if cut else None
-        if cut:
-            top_k = [settings[i].top_k or 1 << 40 for i in cut]
-            top_p = [p if (p := settings[i].top_p) < 1 else 2.0 for i in cut]  # rounded sums may pass 1; off keeps all
-            self.most = max(top_k)
-            self.top_k = torch.tensor(top_k, device=device)[:, None]
-            self.top_p = torch.tensor(top_p, device=device)[:, None]
-
-    def __call__(self, logits: Tensor, uniforms: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Ids [n] and their log-probabilities [n] under the full softmax of ``logits`` [n, V]."""
-        x = logits.float()
-        if self.heat is not None:
-            x = x / self.heat
-        top, best = x.max(-1, keepdim=True)
-        mass = (x - top).exp_()  # [n, V], not normalised
-        picked = best
-        if self.draws:
-            u = torch.tensor(uniforms, dtype=torch.float32, device=x.device)[:, None]
-            picked = _inverse(mass.cumsum(-1), u, x.shape[-1] - 1)
-            picked = torch.where(mass.gather(1, picked) > 0, picked, best)
-            if self.cut is not None:
-                picked[self.cut] = self._restricted(mass[self.cut], u[self.cut])
-            if self.cold is not None:
-                picked = torch.where(self.cold, best, picked)
-        logprobs = x.gather(1, picked) - top - mass.sum(-1, keepdim=True).log()
-        return picked[:, 0], logprobs[:, 0]
-
-    def _restricted(self, mass: Tensor, u: Tensor) -> Tensor:
-        """As above among the top_k likeliest ids, and of these the fewest whose mass reaches top_p."""
-        size = mass.shape[-1]
-        if self.most < size:
-            mass, order = mass.topk(self.most, dim=-1)
-        else:
-            mass, order = mass.sort(dim=-1, descending=True, stable=True)
-        mass = mass * (torch.arange(mass.shape[-1], device=mass.device) < self.top_k)
-        cdf = mass.cumsum(-1)
-        kept = ((cdf - mass < self.top_p * cdf[:, -1:]) & (mass > 0)).sum(-1, keepdim=True).clamp_(min=1)
-        picked = torch.searchsorted(cdf, u * cdf.gather(1, kept - 1), right=True)
-        return order.gather(1, torch.minimum(picked, kept - 1))
-
-
-def _inverse(cdf: Tensor, u: Tensor, last: int) -> Tensor:
-    """The first place where ``cdf`` [n, V] passes ``u`` [n, 1] of its total; rounding may not pass ``last``."""
-    return torch.searchsorted(cdf, u * cdf[:, -1:], right=True).clamp_(max=last)
-
-
 class HF:
     """Any causal language model of transformers whose layers are attention (full or sliding).
 
@@ -242,20 +85,20 @@ class HF:
     ) -> None:
         if slots < 1:
             raise UserError(f"slots={slots} must be positive")
-        move = {"device": _device(device), "dtype": _dtype(dtype)}
-        self.tokenizer = _tokenizer(model, tokenizer)
-        self.model = _model(model)
+        move = {"device": as_device(device), "dtype": as_dtype(dtype)}
+        self.tokenizer = tokenizer_of(model, tokenizer)
+        self.model = load_model(model)
         if move := {key: value for key, value in move.items() if value is not None}:
             self.model = self.model.to(**move)
         self.slots, self.version = slots, 0
         self._chat = Chat(self.tokenizer, system)
-        self._ready_mask, self._last = _abilities(self.model)
+        self._ready_mask, self._last = abilities(self.model)
         self._ends = frozenset(self.tokenizer.eos_ids)
         self._tickets = 0
         self._waiting: deque[_Row] = deque()
         self._done: dict[int, Completion] = {}
-        self._window = _Window()
-        self._next: tuple[Tensor, Tensor, _Sampler] | None = None  # newest ids and positions [n, 1]
+        self._window: Window[_Row] = Window()
+        self._next: tuple[Tensor, Tensor, Sampler] | None = None  # newest ids and positions [n, 1]
 
     def __repr__(self) -> str:
         return f"HF({self.model.config.name_or_path or type(self.model).__name__!r}, slots={self.slots})"
@@ -329,7 +172,7 @@ class HF:
         """
         weights = model if isinstance(model, Mapping) else None if model in (None, self.model) else model.state_dict()
         if weights is not None:
-            _load_weights(self.model, weights)
+            load_weights(self.model, weights)
         self._waiting.extendleft(sorted(self._window.rows, key=lambda row: -row.ticket))
         self._window.clear()
         self._next = None
@@ -379,7 +222,7 @@ class HF:
             members = [(row, i) for i, context in enumerate(group) for row in contexts[context]]
             cache = DynamicCache()
             logits = self._prefill(group, cache)[[i for _, i in members]]
-            sampler = _Sampler([row.request.sampling for row, _ in members], logits.device)
+            sampler = Sampler([row.request.sampling for row, _ in members], logits.device)
             _, gone = self._sample([row for row, _ in members], sampler, logits)
             stay = [member for place, member in enumerate(members) if place not in set(gone)]
             if stay:
@@ -410,11 +253,11 @@ class HF:
         self._next = picked[:, None], positions + 1, sampler
         self._leave(gone)
 
-    def _inputs(self, rows: Sequence[_Row]) -> tuple[Tensor, Tensor, _Sampler]:
+    def _inputs(self, rows: Sequence[_Row]) -> tuple[Tensor, Tensor, Sampler]:
         ids = [[row.ids[-1]] for row in rows]
         positions = [[len(row.prompt) + len(row.ids) - 1] for row in rows]
         device = self.model.device
-        sampler = _Sampler([row.request.sampling for row in rows], device)
+        sampler = Sampler([row.request.sampling for row in rows], device)
         return torch.tensor(ids, device=device), torch.tensor(positions, device=device), sampler
 
     def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache) -> Tensor:
@@ -425,7 +268,7 @@ class HF:
         logits: Tensor = out.logits[:, -1]
         return logits
 
-    def _sample(self, rows: Sequence[_Row], sampler: _Sampler, logits: Tensor) -> tuple[Tensor, list[int]]:
+    def _sample(self, rows: Sequence[_Row], sampler: Sampler, logits: Tensor) -> tuple[Tensor, list[int]]:
         """The next ids [n], and the places of the rows that are done with them."""
         picked, logprobs = sampler(logits, [row.random() for row in rows])
         gone = []
@@ -484,69 +327,6 @@ def _check(request: Request) -> None:
         raise UserError(f"request {request.key}: room={request.room} must be positive")
     if s.temperature < 0 or not 0 < s.top_p <= 1 or s.top_k < 0:
         raise UserError(f"request {request.key}: {s} needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
-
-
-def _device(device: str | torch.device | None) -> torch.device | None:
-    try:
-        found = None if device is None else torch.device(device)
-    except RuntimeError as error:
-        raise UserError(f"device={device!r} is no device that torch knows: give 'cpu' or 'cuda'") from error
-    if found is not None and found.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device={str(device)!r}: this machine has no usable CUDA device; give device='cpu'")
-    return found
-
-
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if dtype is not None and not (isinstance(found, torch.dtype) and found.is_floating_point):
-        raise UserError(f"dtype={dtype!r} must be such as 'float32' or 'bfloat16'")
-    return found
-
-
-def _tokenizer(model: Any, tokenizer: str | Tokenizer | None) -> Tokenizer:
-    if tokenizer is not None:
-        return load(tokenizer) if isinstance(tokenizer, str) else tokenizer
-    name = model if isinstance(model, str) else model.config.name_or_path
-    if not name:
-        raise UserError(f"{type(model).__name__} does not say where its tokenizer is: give tokenizer=")
-    return load(name)
-
-
-def _model(model: Any) -> Any:
-    if not isinstance(model, str):
-        return model
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(model_folder(model))
-        return loaded.eval()
-    except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"no model at {model!r}: give a model, a folder or a hub id ({reason})") from error
-
-
-def _abilities(model: Any) -> tuple[bool, bool]:
-    """Whether the model takes a ready 4-D mask, and whether it can leave out all but the last logits."""
-    config = model.config.get_text_config()
-    windowed = getattr(config, "sliding_window", None) is not None
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention" if windowed else "full_attention"])
-    bare = model.get_base_model() if hasattr(model, "get_base_model") else model  # of a PEFT model
-    takes = inspect.signature(bare.forward).parameters
-    if other := ", ".join(sorted(kinds - {"full_attention", "sliding_attention"})):
-        raise UserError(f"{type(model).__name__} has layers of kind {other}: only full and sliding attention will do")
-    if "position_ids" not in takes:
-        raise UserError(f"{type(model).__name__} takes no position_ids, so its prompts cannot be padded")
-    ready = kinds == {"full_attention"} and config._attn_implementation == "sdpa"
-    return ready, "logits_to_keep" in takes
-
-
-def _load_weights(model: Any, weights: Mapping[str, Any]) -> None:
-    """Copy ``weights`` into ``model``, all or none; a tied weight may be left out, nothing else."""
-    own = model.state_dict()
-    there = {own[name].data_ptr() for name in weights if name in own}
-    wrong = [name for name in own if name not in weights and own[name].data_ptr() not in there]
-    wrong += [name for name in weights if name not in own or own[name].shape != weights[name].shape]
-    if wrong:
-        raise UserError(f"sync: weights that do not fit {type(model).__name__}: {', '.join(wrong[:3])}")
-    model.load_state_dict(weights, strict=False)
 
 
 def make(**kw: Any) -> HF:

@@ -1,4 +1,4 @@
-"""The GRPO agent: its loss by hand, that it learns, resumes exactly, keeps its hooks' promises, and refuses nonsense."""
+"""The GRPO agent: its loss by hand, learning, the hooks that it calls, exact resume, and what it refuses."""
 
 from __future__ import annotations
 
@@ -416,6 +416,20 @@ def test_invalid_trajectories_are_counted_and_left_out(tmp_path: Path) -> None:
     assert same(weights(dead / "run" / "step-000002"), HF("tiny").model.state_dict())
 
 
+@pytest.mark.parametrize(("settings", "key"), [({"kl": 0.1}, "kl_ref"), ({"entropy": 0.01}, "entropy"), ({}, "")])
+def test_flat_groups_count_where_the_loss_has_another_term(
+    tmp_path: Path, settings: dict[str, float], key: str
+) -> None:
+    grpo.main(arguments(tmp_path, save_trajectories=True, loss_norm="constant", **settings))
+    first, second = metrics(tmp_path / "run")
+    told = (tmp_path / "run" / "trajectories" / "step-000000.jsonl").read_text().splitlines()
+    sampled = sum(json.loads(t)["length"] for t in told)
+    assert first["flat_groups"] > 0
+    assert first["tokens"] == sampled if key else first["tokens"] < sampled
+    if key == "kl_ref":  # to the model that the run began with, which is not the one of the second step
+        assert first[key] == pytest.approx(0, abs=1e-6) and second[key] > 1e-5
+
+
 def test_bfloat16_runs_learn_in_float32(tmp_path: Path) -> None:
     """A step of 1e-6 on weights of 1e-2 is lost if the weights themselves are bfloat16."""
     grpo.main(arguments(tmp_path, dtype="bfloat16", lr=1e-6, steps=1, prompts=8))
@@ -475,6 +489,8 @@ def test_the_numbers_of_that_run_move(uninterrupted: grpo.Args) -> None:
     for key in ("reward", "length", "loss", "grad_norm", "lr"):
         assert len({line[key] for line in lines}) > 2, key
     assert max(line["resets"] for line in lines) > 0.5
+    assert [line["lr"] for line in lines[:3]] == pytest.approx([5e-4, 1e-3, 1e-3])  # two steps up, then the cosine
+    assert 1e-4 < lines[5]["lr"] < lines[4]["lr"] < 1e-3
 
 
 # --- what is refused

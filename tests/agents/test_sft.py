@@ -94,7 +94,9 @@ def test_a_window_is_never_empty_and_fits(
     assert context[-1] == learned[0] - 1  # what was written last is always carried
 
 
-@pytest.mark.parametrize("thinking", [LongCoT(50), Delethink(32, 12, 0, 1), Delethink(32, 12, 0, 4, limit=30)], ids=repr)
+@pytest.mark.parametrize(
+    "thinking", [LongCoT(50), Delethink(32, 12, 0, 1), Delethink(32, 12, 0, 4, limit=30)], ids=repr
+)
 def test_without_resets_only_whole_traces_are_learned(thinking: Any) -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):

@@ -57,7 +57,11 @@ def test_state_comes_back_as_it_was(tmp_path: Path, model: Any) -> None:
     found = checkpoint.newest(tmp_path)
     assert found is not None
     folder, state = found
-    assert (folder.name, state["step"], state["shaper"]) == ("step-000003", 3, {"best": {"a": 3, "b": None}, "t": (1, 2.5)})
+    assert (folder.name, state["step"], state["shaper"]) == (
+        "step-000003",
+        3,
+        {"best": {"a": 3, "b": None}, "t": (1, 2.5)},
+    )
     for old, new in zip(optimizer.state_dict()["state"].values(), state["optimizer"]["state"].values(), strict=True):
         assert all(torch.equal(old[k], new[k]) for k in old)
 

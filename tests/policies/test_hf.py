@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from reasongym import parts
+from reasongym.algos.sampling import Sampler
 from reasongym.core import Completion, Policy, Request, Sampling, StreamingPolicy, UserError
 from reasongym.policies import hf
 from reasongym.policies.hf import HF
@@ -256,6 +257,12 @@ def test_prompts_of_very_different_lengths_are_not_padded_to_the_longest(model: 
     assert widths.seen == [(2, 200), (2, 3), (1, 1), (5, 1)]
 
 
+def test_a_prefill_is_bounded(model: Any, widths: Widths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hf, "_PREFILL", 30)
+    HF(model, BYTES).generate([ask(p, room=1) for p in ("a" * 10, "b" * 10, "c" * 9, "d" * 10, "e" * 8, "f" * 40)])
+    assert widths.seen == [(1, 40), (3, 10), (2, 9)]
+
+
 # --- sampling
 
 
@@ -313,12 +320,12 @@ def test_an_id_of_probability_0_is_never_picked(logits: list[float], u: float) -
     if not all(map(torch.isfinite, chance)):
         return  # all -inf
     for sampling in (Sampling(), Sampling(0.3), Sampling(top_k=3), Sampling(top_p=0.9), GREEDY):
-        picked, logprob = hf._Sampler([sampling], torch.device("cpu"))(torch.tensor([logits]), [u])
+        picked, logprob = Sampler([sampling], torch.device("cpu"))(torch.tensor([logits]), [u])
         assert chance[int(picked)] > 0 and torch.isfinite(logprob).all()
 
 
 def test_the_ends_of_the_unit_interval() -> None:
-    sampler = hf._Sampler([Sampling()] * 2, torch.device("cpu"))
+    sampler = Sampler([Sampling()] * 2, torch.device("cpu"))
     logits = torch.tensor([[float("-inf"), 0.0, 1.0, float("-inf")]] * 2)
     assert sampler(logits, [0.0, 1.0 - 1e-12])[0].tolist() == [1, 2]  # in float32 the second is 1
 
@@ -330,12 +337,14 @@ def test_rows_of_different_settings_in_one_draw() -> None:
     heats = [s.temperature or 1.0 for s in kinds]
     chance = [(row.double() / heat).softmax(-1) for row, heat in zip(logits, heats, strict=True)]
     left = [restricted(c, s.top_p, s.top_k or (s == GREEDY)) for c, s in zip(chance, kinds, strict=True)]
-    sampler, seen = hf._Sampler(kinds, torch.device("cpu")), torch.zeros(6, 40, dtype=torch.bool)
+    sampler, alone = (Sampler(kinds[:n], torch.device("cpu")) for n in (6, 1))
+    seen = torch.zeros(6, 40, dtype=torch.bool)
     for u in torch.linspace(0, 1, 2001).tolist():
         picked, logprobs = sampler(logits, [u] * 6)
         seen[range(6), picked] = True
         exact = [float(c[i].log()) for c, i in zip(chance, picked.tolist(), strict=True)]
         assert logprobs.tolist() == pytest.approx(exact, abs=1e-5)
+        assert alone(logits[:1], [u])[1].tolist() == pytest.approx(exact[:1], abs=1e-5)
     wanted = torch.stack([row > 0 for row in left])
     assert not (seen & ~wanted).any()
     assert seen[torch.stack(left) > 2e-3].all()
