@@ -1,6 +1,6 @@
 """Command lines: arguments from a dataclass, one clear line and exit code 2 for a user's mistake.
 
-``reasongym list | play | check | eval`` (also ``python -m reasongym``) is at the end of this file.
+``reasongym list | play | check | eval | export`` (also ``python -m reasongym``) is at the end of this file.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 
 from reasongym import parts
 from reasongym.core import Tokenizer, UserError
+from reasongym.export import Export, export_command
 
 A = TypeVar("A")
 
@@ -183,7 +184,7 @@ class Eval:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The script ``reasongym``."""
-    commands: Any = List | Play | Check | Eval
+    commands: Any = List | Play | Check | Eval | Export
     run(lambda command: _COMMANDS[type(command)](command), commands, argv, prog="reasongym")
 
 
@@ -272,4 +273,10 @@ def _powers(k: int) -> list[int]:
     return sorted({1 << i for i in range(k.bit_length())} | {k})
 
 
-_COMMANDS: dict[type, Callable[[Any], None]] = {List: _list, Play: _play, Check: _check, Eval: _eval}
+_COMMANDS: dict[type, Callable[[Any], None]] = {
+    List: _list,
+    Play: _play,
+    Check: _check,
+    Eval: _eval,
+    Export: export_command,
+}

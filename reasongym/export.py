@@ -25,7 +25,7 @@ from reasongym.core import Problem, Task, UserError
 Row = dict[str, Any]
 Schema = Literal["trl", "verl", "saturn", "dimacs"]
 
-_BLOCK = 4096  # satisfiability problems drawn at once
+_BLOCK = 1 << 14  # satisfiability problems drawn at once
 _HOLE = "\x00"  # where a prompt's formula goes
 
 
@@ -148,8 +148,9 @@ def saturn_lines(drawn: Iterable[Drawn]) -> Iterator[str]:
             raise UserError("SATURN's schema is of letters: leave out --env.format dimacs, or write --schema dimacs")
         before, after = (json.dumps(text)[1:-1] for text in part.task.ask(_HOLE, k).split(_HOLE))
         joint = "&" if part.task.prompt == "short" else " & "
-        texts = part.found.texts(), part.found.texts(joint)
-        for i, answer, clause, shown in zip(part.index, part.found.answers, *texts, strict=True):
+        clauses = part.found.texts()
+        inside = clauses if joint == " & " else part.found.texts(joint)
+        for i, answer, clause, shown in zip(part.index, part.found.answers, clauses, inside, strict=True):
             yield (
                 f'{{"id": {i}, "n_sat": {n}, "k": {k}, "solution": "{answer}", "clause": "{clause}", '
                 f'"prompt": "{before}{shown}{after}"}}\n'
@@ -188,14 +189,17 @@ def write(out: Path, lines: Iterable[str]) -> int:
 
 
 def _jsonl(out: Path, lines: Iterable[str]) -> int:
-    count = 0
+    count, unfinished = 0, out.with_name(f"{out.name}.part")
     try:
-        with out.open("w", encoding="utf-8") as file:
+        with unfinished.open("w", encoding="utf-8") as file:
             for line in lines:
                 file.write(line)
                 count += 1
+        unfinished.replace(out)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error})") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
     return count
 
 

@@ -262,7 +262,7 @@ def test_eval_writes_trajectories_and_a_summary_for_each_budget(
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        ("", "{list, play, check, eval}"),
+        ("", "{list, play, check, eval"),
         ("nonsense", "nonsense"),
         ("play", "Missing from reasongym play"),
         ("eval --k many", "--k: invalid literal for int() with base 10: 'many'"),

@@ -42,16 +42,22 @@ def tokenizer_of(model: Any, tokenizer: str | Tokenizer | None) -> Tokenizer:
     return load(name)
 
 
-def load_model(model: Any) -> Any:
-    """The causal language model of a folder, a hub id or ``"tiny"``; a model passes through."""
-    if not isinstance(model, str):
-        return model
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(model_folder(model))
-        return loaded.eval()
-    except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"no model at {model!r}: give a model, a folder or a hub id ({reason})") from error
+def load_model(model: Any, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
+    """The causal language model of a folder, a hub id or ``"tiny"``, or a model as it is; moved, and of this type.
+
+    Buffers keep their type, as in ``from_pretrained``: rotary frequencies must not be rounded to bfloat16.
+    """
+    if isinstance(model, str):
+        try:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(model_folder(model))
+            model = loaded.eval()
+        except (OSError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(f"no model at {model!r}: give a model, a folder or a hub id ({reason})") from error
+    if dtype is not None:
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
+    return model if device is None else model.to(device)
 
 
 def abilities(model: Any) -> tuple[bool, bool]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, product
 from math import comb
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,19 +38,19 @@ class Clauses:
         """Of codes: int64 where these fit, else Python's own integers."""
         return np.int64 if (2 * self.k) ** self.n < 1 << 63 else object
 
-    def formulas(self, codes: Codes) -> list[Formula]:
-        """The clauses of each row, as lists of literals; rows may share them, so copy what is to be kept."""
+    def formulas(self, codes: Codes, *, shared: bool = False) -> list[Formula]:
+        """The clauses of each row, as lists of literals; ``shared`` ones are only to be read."""
         if self._few:
             known = _literals_of(self.n, self.k)
-            return [list(map(known.__getitem__, row)) for row in codes.tolist()]
+            found = [list(map(known.__getitem__, row)) for row in codes.tolist()]
+            return found if shared else [[list(clause) for clause in formula] for formula in found]
         digits = np.stack([codes // (2 * self.k) ** i % (2 * self.k) for i in reversed(range(self.n))], axis=-1)
-        found: list[Formula] = np.where(digits < self.k, -1 - digits, digits - self.k + 1).tolist()
-        return found
+        return cast("list[Formula]", np.where(digits < self.k, -1 - digits, digits - self.k + 1).tolist())
 
     def texts(self, codes: Codes, joint: str = " & ") -> list[str]:
         """Each row in letters."""
         if not self._few:
-            return [to_letters(formula, joint) for formula in self.formulas(codes)]
+            return [to_letters(formula, joint) for formula in self.formulas(codes, shared=True)]
         known = _letters_of(self.n, self.k)
         return [joint.join(map(known.__getitem__, row)) for row in codes.tolist()]
 
@@ -149,15 +149,15 @@ def _draw_by_literals(
 
 def _some(rng: np.random.Generator, values: Bits | None, rows: Index, n: int, k: int) -> Codes:
     """One clause for each of ``rows``, uniform among those that the row's assignment satisfies (or among all)."""
-    variables = np.empty((len(rows), n), dtype=np.int64)
+    variables = np.empty((n, len(rows)), dtype=np.int64)
     for i, top in enumerate(range(k - n, k)):  # Floyd's algorithm again
         drawn = rng.integers(0, top + 1, len(rows))
-        variables[:, i] = np.where((variables[:, :i] == drawn[:, None]).any(1), top, drawn)
-    variables.sort(axis=1)
-    signs = rng.integers(0, 2, (len(rows), n), dtype=np.int8)
-    while values is not None and len(bad := np.flatnonzero(~signs.any(1))):
-        signs[bad] = rng.integers(0, 2, (len(bad), n), dtype=np.int8)
-    return _join(variables.T, signs.T, values, rows, k, Clauses(n, k).dtype)
+        variables[i] = np.where((variables[:i] == drawn).any(0), top, drawn)
+    variables.sort(axis=0)
+    signs = rng.integers(0, 2, (n, len(rows)), dtype=np.int8)
+    while values is not None and len(bad := np.flatnonzero(~signs.any(0))):
+        signs[:, bad] = rng.integers(0, 2, (n, len(bad)), dtype=np.int8)
+    return _join(variables, signs, values, rows, k, Clauses(n, k).dtype)
 
 
 def _join(

@@ -30,7 +30,7 @@ class Instances(NamedTuple):
     unknown: int  # those of them that were dropped because the solver spent its effort
 
     def formulas(self) -> list[Formula]:
-        """The formulas as lists of clauses; these may be shared, so copy what is to be kept."""
+        """The formulas as lists of clauses."""
         return Clauses(*self.size[:2]).formulas(self.codes)
 
     def texts(self, joint: str = " & ") -> list[str]:

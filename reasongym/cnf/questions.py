@@ -14,7 +14,6 @@ from reasongym.cnf.formula import LETTERS, UNSAT, Formula, satisfies
 from reasongym.core import Verdict
 
 BOX = "\\boxed{"
-TRIES = 20  # boxes looked at, from the last one back: a text of nothing but boxes costs no more than its length
 
 _PROMPT = """\
 Find values, 0 (false) or 1 (true), of the {k} variables {names} for which this formula is true:
@@ -57,9 +56,12 @@ def judge(text: str, clauses: Formula, k: int, gold: str) -> Verdict:
     It may be written as 101, 1 0 1, [1, 0, 1] or A=1, B=0, C=1 (x1=1, x2=0 ...); nothing may be missing or left over.
     ``UNSAT`` is right iff it is the ``gold`` answer.
     """
-    body = _last_box(text, 64 + 32 * k)
-    if body is None:
+    start = _last_box(text)
+    if start is None:
         return Verdict(0.0)
+    body = _closed(text, start, 64 + 32 * k)
+    if body is None:  # no box that one could read, but one it is
+        return Verdict(0.0, text[start : start + k])
     bits = body if len(body) == k and not body.strip("01") else unmarked(body, k)
     return Verdict(_score(bits, clauses, gold), body)
 
@@ -126,15 +128,11 @@ def _score(bits: str | None, clauses: Formula, gold: str) -> float:
     return float(satisfies(clauses, bits))
 
 
-def _last_box(text: str, most: int) -> str | None:
-    """What stands in the last box that closes within ``most`` characters, of the last `TRIES` that open."""
-    at = len(text)
-    for _ in range(TRIES):
-        if (at := text.rfind(BOX, 0, at)) < 0:
-            return None
-        if (body := _closed(text, at + len(BOX), most)) is not None:
-            return body
-    return None
+def _last_box(text: str) -> int | None:
+    """Where the last box begins that has any closing brace after it: one at the very end was cut off."""
+    end = text.rfind("}")
+    at = text.rfind(BOX, 0, max(end, 0))
+    return None if at < 0 else at + len(BOX)
 
 
 def _closed(text: str, start: int, most: int) -> str | None:

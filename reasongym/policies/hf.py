@@ -85,11 +85,9 @@ class HF:
     ) -> None:
         if slots < 1:
             raise UserError(f"slots={slots} must be positive")
-        move = {"device": as_device(device), "dtype": as_dtype(dtype)}
+        place, kind = as_device(device), as_dtype(dtype)
         self.tokenizer = tokenizer_of(model, tokenizer)
-        self.model = load_model(model)
-        if move := {key: value for key, value in move.items() if value is not None}:
-            self.model = self.model.to(**move)
+        self.model = load_model(model, place, kind)
         self.slots, self.version = slots, 0
         self._chat = Chat(self.tokenizer, system)
         self._ready_mask, self._last = abilities(self.model)

@@ -136,7 +136,7 @@ class SAT:
             text = cnf.to_dimacs(clauses, k)
         else:
             text = cnf.to_letters(clauses, "&" if self.prompt == "short" else " & ")
-        return Problem.of(self.ask(text, k), answer, level, n=n, k=k, l=l, clauses=[list(clause) for clause in clauses])
+        return Problem.of(self.ask(text, k), answer, level, n=n, k=k, l=l, clauses=clauses)
 
     def _check(self, n: int, k: int, l: int) -> None:  # noqa: E741
         cnf.check_size(n, k, l)
@@ -168,7 +168,7 @@ class SAT:
         """A solution of each formula, the only one where that is asked for; None where there is none such."""
         if values is not None and self.solutions == "any":
             return self._confirm(codes, values, size)
-        return [self._solution(formula, size[1]) for formula in cnf.Clauses(*size[:2]).formulas(codes)]
+        return [self._solution(formula, size[1]) for formula in cnf.Clauses(*size[:2]).formulas(codes, shared=True)]
 
     def _confirm(self, codes: NDArray[Any], values: NDArray[np.int8], size: Size) -> list[str | None]:
         """The planted assignments, each confirmed: all formulas planted with one assignment in one call of the solver.
@@ -183,7 +183,9 @@ class SAT:
             groups.setdefault(bits, []).append(i)
         for bits, rows in groups.items():
             units = [[v if bit == "1" else -v] for v, bit in enumerate(bits or "", 1)]
-            proof = solve([*units, *clauses.formulas(_union(codes[rows]))[0]], prop_limit=self.effort + size[1])
+            proof = solve(
+                [*units, *clauses.formulas(_union(codes[rows]), shared=True)[0]], prop_limit=self.effort + size[1]
+            )
             if not isinstance(proof, list):
                 for i in rows:
                     shown[i] = cnf.UNKNOWN if proof == cnf.UNKNOWN else None
@@ -202,7 +204,7 @@ class SAT:
     def _refute(self, codes: NDArray[Any], values: NDArray[np.int8] | None, size: Size) -> list[str | None]:
         """UNSAT for each formula that the solver proves to have no solution."""
         outcome = {"UNSAT": cnf.UNSAT, cnf.UNKNOWN: cnf.UNKNOWN}
-        proofs = (_solver()(f, prop_limit=self.effort) for f in cnf.Clauses(*size[:2]).formulas(codes))
+        proofs = (_solver()(f, prop_limit=self.effort) for f in cnf.Clauses(*size[:2]).formulas(codes, shared=True))
         return [outcome.get(proof) if isinstance(proof, str) else None for proof in proofs]
 
 

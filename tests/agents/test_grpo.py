@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,52 @@ from reasongym.report.log import read_log
 from reasongym.rollout import pack
 from reasongym.shaping import Truth
 from reasongym.tasks.register import Register
+from reasongym.tokenizer import ByteTokenizer
 
 TIMES = ("sample_s", "step_s")
-SHORT = {"low": 6, "high": 8, "budget": 16}  # thoughts of 12 to 14 tokens
+
+
+class Parity(Register):
+    """Right is a text of an odd number of characters: what a model without any training gets half of the time."""
+
+    def verify(self, problem: Problem, text: str) -> Verdict:
+        return Verdict(float(len(text) % 2))
+
+
+SHORT: dict[str, Any] = {"task": Parity(6, 8), "budget": 16}
+WINDOWS: dict[str, Any] = {"task": Parity(6, 8), "chunk": 12, "carry": 6, "head": 0, "max_chunks": 3}
 
 
 @pytest.fixture(scope="module")
-def tiny() -> HF:
-    return HF("tiny")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small model with random weights: its thoughts are random bytes."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = str(tmp_path_factory.mktemp("blank"))
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = LlamaForCausalLM(LlamaConfig(vocab_size=258, eos_token_id=256, pad_token_id=257, **sizes))
+    made.save_pretrained(folder)
+    ByteTokenizer().save(folder)
+    return folder
 
 
 @pytest.fixture
-def model() -> Any:
-    return HF("tiny").model
+def model(blank: str) -> Any:
+    return HF(blank).model
 
 
-def arguments(out: Path, **settings: Any) -> grpo.Args:
-    given = {"env": "LongCoT-v0", "env_settings": SHORT, "steps": 2, "prompts": 4, "group": 4, "lr": 1e-3, "warmup": 0}
-    return grpo.Args(**{**given, "deterministic": True, "out": str(out / "run"), **settings})
+@pytest.fixture
+def arguments(blank: str, tmp_path: Path) -> Callable[..., grpo.Args]:
+    """Arguments of a run of a second; ``under`` is its folder."""
+
+    def made(under: Path = tmp_path, **settings: Any) -> grpo.Args:
+        given = {"env": "LongCoT-v0", "env_settings": SHORT, "model": blank, "steps": 2, "prompts": 4, "group": 4}
+        given |= {"lr": 1e-3, "warmup": 0, "deterministic": True, "out": str(under / "run")}
+        return grpo.Args(**{**given, **settings})
+
+    return made
 
 
 def metrics(out: str | Path) -> list[dict[str, Any]]:
@@ -95,7 +123,7 @@ def case(model: Any) -> Batch:
 def test_the_loss_of_two_traces_in_three_rows(
     model: Any, case: Batch, tmp_path: Path, loss_norm: Any, objective: float, rows: list[float], tis: Any, tokens: int
 ) -> None:
-    args = arguments(tmp_path, loss_norm=loss_norm, tis=tis)
+    args = arguments(loss_norm=loss_norm, tis=tis)
     packed = pack(case, [[2.0, -1.0]], loss_norm=loss_norm, constant=8, tokens=tokens)
     assert len(packed) == 1 and len(packed[0]) == {1: 3, 14: 2, 1 << 15: 1}[tokens]
     losses = [grpo.micro_loss(model, micro, args)[0].item() for micro in packed[0]]
@@ -111,7 +139,7 @@ def test_the_loss_of_two_traces_in_three_rows(
 
 @pytest.mark.parametrize("ratio", ["token", "sequence", "geometric"])
 def test_micro_batches_add_up_to_the_same_step(case: Batch, tmp_path: Path, ratio: Any) -> None:
-    args = arguments(tmp_path, ratio=ratio, max_grad_norm=1e9)
+    args = arguments(ratio=ratio, max_grad_norm=1e9)
     moved = []
     for tokens in (1, 1 << 15):
         model = HF("tiny").model
@@ -137,7 +165,7 @@ def test_the_gradient_is_that_of_the_objective(model: Any, case: Batch, tmp_path
     wanted = [p.grad.clone() for p in model.parameters()]
     model.zero_grad()
     (rows,) = pack(case, [[2.0, -1.0]])[0]
-    grpo.micro_loss(model, rows, arguments(tmp_path))[0].backward()
+    grpo.micro_loss(model, rows, arguments())[0].backward()
     for parameter, gradient in zip(model.parameters(), wanted, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-6, rtol=1e-4)
 
@@ -158,7 +186,7 @@ def recorded(tiny: HF) -> Batch:
 def test_every_advantage_and_ratio_moves_the_weights(
     model: Any, recorded: Batch, tmp_path: Path, advantage: Any, ratio: Any
 ) -> None:
-    args = arguments(tmp_path, advantage=advantage, ratio=ratio, updates=2)
+    args = arguments(advantage=advantage, ratio=ratio, updates=2)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     rewards = Truth()(recorded)
     assert 0 < rewards.mean() < 1 and sum(len(t.segments) for g in recorded for t in g) > 16
@@ -185,11 +213,13 @@ def test_tis_with_several_updates_keeps_the_policy_of_before_the_first(
     advantages = np.ones((4, 4))
     frozen = torch.optim.SGD(model.parameters(), lr=0.0)
     packed = pack(off, advantages, steps=2)
-    capped = grpo.update(model, frozen, packed, arguments(tmp_path, tis=2.0, updates=2))
+    capped = grpo.update(model, frozen, packed, arguments(tis=2.0, updates=2))
     assert capped["loss"] == pytest.approx(-2.0, abs=1e-4) and capped["ratio_max"] == pytest.approx(1.0, abs=1e-4)
     assert capped["drift"] == pytest.approx(1.0, abs=1e-4)
-    plain = grpo.update(model, frozen, packed, arguments(tmp_path, updates=2, clip_high=0.28))
+    plain = grpo.update(model, frozen, packed, arguments(updates=2, clip_high=0.28))
     assert plain["loss"] == pytest.approx(-1.28, abs=1e-4) and plain["clip_fraction"] == 1
+    moving = torch.optim.SGD(model.parameters(), lr=1e-2)
+    assert grpo.update(model, moving, packed, arguments(tis=2.0, updates=2))["ratio_max"] > 1.001
 
 
 def test_the_kl_to_the_first_model_holds_the_policy_and_entropy_spreads_it(recorded: Batch, tmp_path: Path) -> None:
@@ -203,7 +233,7 @@ def test_the_kl_to_the_first_model_holds_the_policy_and_entropy_spreads_it(recor
                 generator = torch.Generator().manual_seed(0)
                 for p in model.parameters():
                     p += 0.02 * torch.randn(p.shape, generator=generator)
-        optimizer, args = torch.optim.AdamW(model.parameters(), lr=1e-3), arguments(tmp_path, **settings)
+        optimizer, args = torch.optim.AdamW(model.parameters(), lr=1e-3), arguments(**settings)
         key = "kl_ref" if name == "kl" else "entropy"
         found[name] = [
             grpo.update(model, optimizer, pack(recorded, zeros), args, reference if name == "kl" else None)[key]
@@ -216,7 +246,7 @@ def test_the_kl_to_the_first_model_holds_the_policy_and_entropy_spreads_it(recor
 
 def test_batches_without_a_gradient_do_no_harm(model: Any, recorded: Batch, tmp_path: Path) -> None:
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    args = arguments(tmp_path, updates=3)
+    args = arguments(updates=3)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.1)
     flat = pack(recorded, np.zeros((4, 4)), steps=3, silent=False)
     lost = [[replace(t, verdict=Verdict(0.0, valid=False)) for t in group] for group in recorded]
@@ -301,7 +331,7 @@ def test_curriculum_and_shaper_are_called_in_order_and_start_episodes_together(t
     forced = Completion("1", (49,), (-0.5,), "length")
     curriculum = Stateful(option={"budget": 15})
     shaper = Stateful(option={"response": forced})
-    args = arguments(tmp_path, curriculum=curriculum, shaper=shaper, save_trajectories=True)
+    args = arguments(curriculum=curriculum, shaper=shaper, save_trajectories=True)
     grpo.main(args)
     assert [c[0] for c in curriculum.log] == ["probe", "problems", "starts", "update"] + [
         "probe", "observe", "problems", "starts", "update",
@@ -328,7 +358,7 @@ def test_probes_and_steps_have_random_streams_of_their_own(tmp_path: Path) -> No
             keys.append(request.key)
             return super().submit(request)
 
-    args = arguments(tmp_path, dynamic=2)
+    args = arguments(dynamic=2)
     envs = cli.make_envs(args.env, 4, SHORT)
     for step in range(4):
         grpo.collect(args, Keys("7", "bytes"), envs, Stateful(), Stateful(), step)
@@ -353,7 +383,7 @@ class Known(Register):
 
 @pytest.mark.parametrize("dynamic", [0, 1, 6])
 def test_dynamic_sampling_replaces_flat_groups(tmp_path: Path, dynamic: int) -> None:
-    args = arguments(tmp_path, dynamic=dynamic, prompts=8)
+    args = arguments(dynamic=dynamic, prompts=8)
     envs = cli.make_envs("LongCoT-v0", 8, {"task": Known(6, 8)})
     policy: Any = Scripted(odd_ones_differ, "bytes")
     uniform = Stateful()
@@ -371,7 +401,7 @@ def test_dynamic_sampling_replaces_flat_groups(tmp_path: Path, dynamic: int) -> 
 
 
 def test_dynamic_sampling_with_nothing_but_flat_groups_goes_on(tmp_path: Path) -> None:
-    args = arguments(tmp_path, dynamic=2)
+    args = arguments(dynamic=2)
     envs = cli.make_envs("LongCoT-v0", 8, SHORT)
     policy: Any = Scripted("=x", "bytes")
     batch, tried = grpo.collect(args, policy, envs, Stateful(), Truth(), 0)
@@ -381,7 +411,7 @@ def test_dynamic_sampling_with_nothing_but_flat_groups_goes_on(tmp_path: Path) -
 def test_a_curriculum_sees_the_groups_that_dynamic_sampling_drops(tmp_path: Path) -> None:
     """Else one that moves on when all is right would never see that it is."""
     curriculum = Stateful()
-    grpo.main(arguments(tmp_path, curriculum=curriculum, dynamic=3, steps=1, lr=0.0))
+    grpo.main(arguments(curriculum=curriculum, dynamic=3, steps=1, lr=0.0))
     asked = sum(call[1] for call in curriculum.log if call[0] == "problems")
     assert asked > 4 and curriculum.log[-1] == ("update", asked)
 
@@ -420,7 +450,7 @@ def test_invalid_trajectories_are_counted_and_left_out(tmp_path: Path) -> None:
 def test_flat_groups_count_where_the_loss_has_another_term(
     tmp_path: Path, settings: dict[str, float], key: str
 ) -> None:
-    grpo.main(arguments(tmp_path, save_trajectories=True, loss_norm="constant", **settings))
+    grpo.main(arguments(save_trajectories=True, loss_norm="constant", **settings))
     first, second = metrics(tmp_path / "run")
     told = (tmp_path / "run" / "trajectories" / "step-000000.jsonl").read_text().splitlines()
     sampled = sum(json.loads(t)["length"] for t in told)
@@ -430,9 +460,30 @@ def test_flat_groups_count_where_the_loss_has_another_term(
         assert first[key] == pytest.approx(0, abs=1e-6) and second[key] > 1e-5
 
 
+def test_ratios_over_whole_trajectories_do_not_depend_on_micro_batches(tmp_path: Path) -> None:
+    told = []
+    for tokens in (1, 1 << 15):
+        settings = {"chunk": 12, "carry": 6, "head": 0, "low": 8, "high": 14}
+        grpo.main(
+            arguments(
+                tmp_path / str(tokens), env="Delethink-v0", env_settings=settings, steps=1, prompts=8, group=8,
+                updates=3, ratio="geometric", clip_low=1e-3, clip_high=1e-3, micro_tokens=tokens,
+            )
+        )  # fmt: skip
+        told += metrics(tmp_path / str(tokens) / "run")
+    assert told[0]["resets"] > 0 and told[0]["ratio_max"] > 1.001 and 0 < told[0]["clip_fraction"] < 1
+    for key in ("loss", "ratio_max", "ratio_mean", "clip_fraction", "grad_norm"):
+        assert told[0][key] == pytest.approx(told[1][key], rel=1e-3, abs=1e-5), key
+
+
+def test_the_engine_follows_the_weights_that_learn(tmp_path: Path) -> None:
+    grpo.main(arguments(dtype="bfloat16", lr=1e-2, steps=3, prompts=8))
+    assert max(line["drift"] for line in metrics(tmp_path / "run")) < 0.1
+
+
 def test_bfloat16_runs_learn_in_float32(tmp_path: Path) -> None:
     """A step of 1e-6 on weights of 1e-2 is lost if the weights themselves are bfloat16."""
-    grpo.main(arguments(tmp_path, dtype="bfloat16", lr=1e-6, steps=1, prompts=8))
+    grpo.main(arguments(dtype="bfloat16", lr=1e-6, steps=1, prompts=8))
     new, old = weights(tmp_path / "run" / "step-000001"), HF("tiny").model.state_dict()
     assert {x.dtype for x in new.values()} == {torch.float32}
     moved = sum(int((new[k] != old[k]).sum()) for k in old) / sum(x.numel() for x in old.values())
@@ -455,7 +506,7 @@ def resumable(out: Path, **settings: Any) -> grpo.Args:
     return grpo.Args(
         env="Delethink-v0", env_settings={"chunk": 12, "carry": 6, "head": 0, "low": 8, "high": 14}, steps=6, prompts=4,
         group=4, updates=2, lr=1e-3, warmup=2, floor=0.1, weight_decay=0.01, deterministic=True, out=str(out),
-        save_every=2, keep=9, curriculum=Stateful(), shaper=Stateful(), **settings,
+        kl=0.01, save_every=2, keep=9, curriculum=Stateful(), shaper=Stateful(), **settings,
     )  # fmt: skip
 
 
@@ -521,11 +572,11 @@ def test_the_numbers_of_that_run_move(uninterrupted: grpo.Args) -> None:
 )
 def test_nonsense_is_refused_before_anything_is_written(tmp_path: Path, settings: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named):
-        grpo.main(arguments(tmp_path, **settings))
+        grpo.main(arguments(**settings))
     assert not (tmp_path / "run").exists()
 
 
 def test_top_p_runs_with_truncated_importance_weights(tmp_path: Path) -> None:
-    grpo.main(arguments(tmp_path, top_p=0.9, top_k=5, tis=2.0, updates=2, steps=1))
+    grpo.main(arguments(top_p=0.9, top_k=5, tis=2.0, updates=2, steps=1))
     (line,) = metrics(tmp_path / "run")
     assert math.isfinite(line["loss"]) and line["grad_norm"] > 0

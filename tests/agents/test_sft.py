@@ -155,6 +155,9 @@ def test_a_template_that_opens_the_thought_keeps_its_opener(tmp_path: Path) -> N
     given_, learned = sft.source(arguments(tmp_path, data=str(data)), tokenizer)(np.random.default_rng(0))
     assert tokenizer.decode(given_) == "U:Q\nA:<think>\n" and tokenizer.decode(learned) == "a</think>b<|end|>"
     assert tuple(given_) == Chat(tokenizer).prompt_ids("Q")
+    args = arguments(tmp_path, data=str(data), env_settings={"prefix": "<think>"})
+    given_, learned = sft.source(args, tokenizer)(np.random.default_rng(0))
+    assert tokenizer.decode(given_) == "U:Q\nA:<think>" and tokenizer.decode(learned) == "\na</think>b<|end|>"
 
 
 def test_a_broken_off_demonstration_has_no_end_token(tmp_path: Path) -> None:
@@ -196,8 +199,8 @@ def test_the_loss_falls_from_random_weights(tmp_path: Path, dtype: Any, capsys: 
 def test_one_seed_one_run_and_global_random_streams_stay(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     for name in "ab":
-        sft.main(arguments(tmp_path / name, fresh=True, steps=2))
-    sft.main(arguments(tmp_path / "c", fresh=True, steps=2, seed=1))
+        sft.main(arguments(tmp_path / name, steps=2))
+    sft.main(arguments(tmp_path / "c", steps=2, seed=1))
     a, b, c = (tmp_path / name / "run" for name in "abc")
     assert metrics(a) == metrics(b) != metrics(c) and same_weights(a / "step-000002", b / "step-000002")
     assert torch.equal(before, torch.random.get_rng_state())

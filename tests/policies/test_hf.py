@@ -633,3 +633,11 @@ def test_the_cache_is_a_view_and_gives_its_sizes(model: Any) -> None:
     assert cache.get_seq_length() == plain.get_seq_length() + 1 == len(row.context) - 1
     keys = policy._window.layers[1].buffers[0][:1, :, policy._window.start : policy._window.end - 1]
     assert torch.allclose(keys, plain.layers[1].keys, atol=1e-5)
+
+
+def test_bfloat16_leaves_the_rotary_frequencies_alone() -> None:
+    exact, rounded = HF("tiny"), HF("tiny", dtype="bfloat16")
+    assert {p.dtype for p in rounded.model.parameters()} == {torch.bfloat16}
+    for (name, mine), (_, theirs) in zip(rounded.model.named_buffers(), exact.model.named_buffers(), strict=True):
+        assert mine.dtype == theirs.dtype == torch.float32, name
+        assert torch.equal(mine, theirs), name

@@ -1,4 +1,4 @@
-"""SAT: every instance is of its kind, the same for the same seed, at every level; what cannot be is said in one line."""
+"""SAT: every instance is of its kind, the same for the same seed, at every level; what cannot be is one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ pytest.importorskip("pycosat")
 from reasongym.tasks import sat
 
 ROOT = Path(__file__).resolve().parents[2]
-MANY = 40
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -128,7 +127,7 @@ def test_planted_instances_of_a_batch_are_confirmed_together(monkeypatch: pytest
     assert found.drawn > 500
 
 
-def test_an_unknown_is_dropped_and_counted() -> None:
+def test_an_unknown_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The effort is counted in propagations, not in seconds: the same seed gives the same instances."""
     settings_: dict[str, Any] = {"planted": False, "format": "dimacs", "levels": ()}
     short, long = sat.SAT(3, 60, 240, effort=400, **settings_), sat.SAT(3, 60, 240, **settings_)
@@ -136,6 +135,7 @@ def test_an_unknown_is_dropped_and_counted() -> None:
     assert found.unknown > 0 and found.drawn >= 10 + found.unknown
     assert found.answers == short.batch(rng(), 10).answers and long.batch(rng(), 10).unknown == 0
     assert all(cnf.satisfies(f, a) for f, a in zip(found.formulas(), found.answers, strict=True))
+    monkeypatch.setattr("reasongym.cnf.instances.TRIES", 50)
     with pytest.raises(UserError, match="solver left .* open: raise its effort"):
         sat.SAT(3, 60, 240, effort=1, **settings_).batch(rng(), 1)
 
@@ -161,7 +161,7 @@ def digest() -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
-GOLDEN = "?"
+GOLDEN = "880dc4e25e40e537"
 
 
 def test_the_same_instances_everywhere() -> None:
@@ -206,7 +206,8 @@ def test_the_ladder_climbs_smoothly() -> None:
     d = [cnf.difficulty(*size) for size in sat.LADDER]
     steps = np.diff(d)
     assert d[0] < 2 and d[-1] > 20 and 0 < steps.min() and steps.max() < 0.85
-    assert {(3, 5, 5), (3, 5, 6), (3, 5, 13), (3, 5, 15), (3, 5, 20), (3, 6, 20), (3, 7, 20), (3, 7, 40)} <= set(d_ for d_ in sat.LADDER)
+    official = {(3, 5, 5), (3, 5, 6), (3, 5, 13), (3, 5, 15), (3, 5, 20), (3, 6, 20), (3, 7, 20), (3, 7, 40)}
+    assert official <= set(sat.LADDER)
 
 
 @pytest.mark.parametrize("kind", [{}, {"solutions": "unique"}, {"satisfiable": "mixed"}, {"planted": False}])
