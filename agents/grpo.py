@@ -247,6 +247,7 @@ def update(model: Any, optimizer: Any, packed: list[list[Rows]], args: Args, ref
         optimizer.zero_grad()
     keys = seen[0].keys() if seen else ()
     means = {k: np.average([s[k] for s in seen if k in s], weights=[s["tokens"] for s in seen if k in s]) for k in keys}
+    means |= {"ratio_max": max(s["ratio_max"] for s in seen)} if seen else {}
     means["loss"] = sum(losses) / max(1, len(packed))
     means["tokens"] = sum(s["tokens"] for s in seen)
     return {**means, "grad_norm": float(np.mean(norms)) if norms else 0.0}

@@ -171,8 +171,12 @@ def verdict(
     arms = {arm: [demo.ends(curve) for curve in runs] for arm, runs in curves.items()}
 
     def at(times: int) -> dict[str, dict[str, Any]]:
-        own = {arm: found[arm, arm if arm in demo.ARMS else "LongCoT-v0", "sampled", times * demo.TRAINED_N] for arm in arms}
-        return {arm: {"mean": mean_ci95(v)[0], "ci95": mean_ci95(v)[1], "n": len(v), "seeds": v} for arm, v in own.items()}
+        """Accuracy of each arm in its own environment, by seed."""
+        places = {arm: arm if arm in demo.ARMS else "LongCoT-v0" for arm in arms}
+        own = {arm: found[arm, env, "sampled", times * demo.TRAINED_N] for arm, env in places.items()}
+        return {
+            arm: dict(zip(("mean", "ci95"), mean_ci95(v), strict=True), n=len(v), seeds=v) for arm, v in own.items()
+        }
 
     four, eight = at(4), at(8)
     peaks = [c["peak_context"] for c in cells if c["arm"] == c["env"] == "Delethink-v0" and c["mode"] == "sampled"]

@@ -194,8 +194,9 @@ def draw(curves: dict[str, list[float]], cells: list[dict[str, Any]], path: Path
         greedy = [c for c in cells if c["arm"] == arm and c["mode"] == "greedy"]
         crossed = [c for c in cells if c["arm"] == arm and c["env"] != arm]
         n = [c["n"] for c in own]
+        mean = [c["accuracy"] for c in own]
         bounds = np.array([[c["accuracy"] - c["ci95"][0], c["ci95"][1] - c["accuracy"]] for c in own]).T.clip(0)
-        axes[1].errorbar(n, [c["accuracy"] for c in own], bounds, color=colours[arm], marker="o", label=f"{arm}, sampled")
+        axes[1].errorbar(n, mean, bounds, color=colours[arm], marker="o", label=f"{arm}, sampled")
         axes[1].plot(n, [c["accuracy"] for c in greedy], color=colours[arm], ls=":", label="greedy")
         label = f"its weights in {crossed[0]['env']}"
         axes[1].plot(n, [c["accuracy"] for c in crossed], color=colours[arm], ls="--", marker="x", label=label)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import gymnasium as gym
 import numpy as np
 
-import reasongym
 from reasongym import Problem, Verdict
 
 

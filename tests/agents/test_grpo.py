@@ -19,7 +19,7 @@ from reasongym import cli
 from reasongym.agents import grpo
 from reasongym.algos.advantages import ADVANTAGES
 from reasongym.core import Batch, Completion, HostError, Problem, Segment, Trajectory, UserError, Verdict
-from reasongym.evaluate import evaluate
+from reasongym.evaluate import Evaluation, evaluate
 from reasongym.policies.hf import HF
 from reasongym.policies.scripted import Scripted
 from reasongym.report.log import read_log
@@ -121,7 +121,14 @@ def case(model: Any) -> Batch:
 @pytest.mark.parametrize("tis", [None, 2.0])
 @pytest.mark.parametrize("tokens", [1, 14, 1 << 15])
 def test_the_loss_of_two_traces_in_three_rows(
-    model: Any, case: Batch, tmp_path: Path, loss_norm: Any, objective: float, rows: list[float], tis: Any, tokens: int
+    model: Any,
+    case: Batch,
+    loss_norm: Any,
+    objective: float,
+    rows: list[float],
+    tis: Any,
+    tokens: int,
+    arguments: Callable[..., grpo.Args],
 ) -> None:
     args = arguments(loss_norm=loss_norm, tis=tis)
     packed = pack(case, [[2.0, -1.0]], loss_norm=loss_norm, constant=8, tokens=tokens)
@@ -138,11 +145,13 @@ def test_the_loss_of_two_traces_in_three_rows(
 
 
 @pytest.mark.parametrize("ratio", ["token", "sequence", "geometric"])
-def test_micro_batches_add_up_to_the_same_step(case: Batch, tmp_path: Path, ratio: Any) -> None:
+def test_micro_batches_add_up_to_the_same_step(
+    case: Batch, blank: str, ratio: Any, arguments: Callable[..., grpo.Args]
+) -> None:
     args = arguments(ratio=ratio, max_grad_norm=1e9)
     moved = []
     for tokens in (1, 1 << 15):
-        model = HF("tiny").model
+        model = HF(blank).model
         before = torch.cat([p.detach().flatten().clone() for p in model.parameters()])
         packed = pack(case, [[2.0, -1.0]], tokens=tokens, whole=ratio != "token")
         assert len(packed[0]) == {1: 3 if ratio == "token" else 2, 1 << 15: 1}[tokens]
@@ -153,7 +162,7 @@ def test_micro_batches_add_up_to_the_same_step(case: Batch, tmp_path: Path, rati
     torch.testing.assert_close(moved[0], moved[1], atol=1e-6, rtol=1e-4)
 
 
-def test_the_gradient_is_that_of_the_objective(model: Any, case: Batch, tmp_path: Path) -> None:
+def test_the_gradient_is_that_of_the_objective(model: Any, case: Batch, arguments: Callable[..., grpo.Args]) -> None:
     """Of (2 mean(logp A) - mean(logp B)) / 2, by plain autograd without any of our own code."""
     total = torch.zeros(())
     for trajectory, factor in zip(case[0], (2 / (2 * 5), -1 / (2 * 4)), strict=True):
@@ -174,22 +183,23 @@ def test_the_gradient_is_that_of_the_objective(model: Any, case: Batch, tmp_path
 
 
 @pytest.fixture(scope="module")
-def recorded(tiny: HF) -> Batch:
-    envs = cli.make_envs("Delethink-v0", 16, {"chunk": 12, "carry": 6, "head": 0, "low": 12, "high": 20})
+def recorded(blank: str) -> Batch:
+    """Four problems with four attempts each, of three windows each."""
+    envs = cli.make_envs("Delethink-v0", 16, WINDOWS)
     rng = np.random.default_rng(3)
     problems = [envs[0].unwrapped.task.sample(rng) for _ in range(4)]  # type: ignore[attr-defined]
-    return evaluate(tiny, envs, problems, k=4, deterministic=True).batch
+    return evaluate(HF(blank), envs, problems, k=4, deterministic=True).batch
 
 
 @pytest.mark.parametrize("ratio", ["token", "sequence", "geometric"])
 @pytest.mark.parametrize("advantage", list(ADVANTAGES))
 def test_every_advantage_and_ratio_moves_the_weights(
-    model: Any, recorded: Batch, tmp_path: Path, advantage: Any, ratio: Any
+    model: Any, recorded: Batch, advantage: Any, ratio: Any, arguments: Callable[..., grpo.Args]
 ) -> None:
     args = arguments(advantage=advantage, ratio=ratio, updates=2)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     rewards = Truth()(recorded)
-    assert 0 < rewards.mean() < 1 and sum(len(t.segments) for g in recorded for t in g) > 16
+    assert 0 < rewards.mean() < 1 and sum(len(t.segments) for g in recorded for t in g) > 32
     packed = pack(recorded, ADVANTAGES[advantage](rewards), steps=2, tokens=256, whole=ratio != "token")
     figures = grpo.update(model, torch.optim.AdamW(model.parameters(), lr=1e-3), packed, args)
     assert all(math.isfinite(x) for x in figures.values()) and figures["grad_norm"] > 0
@@ -199,7 +209,7 @@ def test_every_advantage_and_ratio_moves_the_weights(
 
 
 def test_tis_with_several_updates_keeps_the_policy_of_before_the_first(
-    model: Any, recorded: Batch, tmp_path: Path
+    model: Any, recorded: Batch, arguments: Callable[..., grpo.Args]
 ) -> None:
     """With behaviour log-probs 1 nat too low, the importance weight e is capped, and ratios begin at 1, not at e."""
     off = [
@@ -222,29 +232,33 @@ def test_tis_with_several_updates_keeps_the_policy_of_before_the_first(
     assert grpo.update(model, moving, packed, arguments(tis=2.0, updates=2))["ratio_max"] > 1.001
 
 
-def test_the_kl_to_the_first_model_holds_the_policy_and_entropy_spreads_it(recorded: Batch, tmp_path: Path) -> None:
-    reference = HF("tiny").model.eval()
+def test_the_kl_to_the_first_model_holds_the_policy_and_entropy_spreads_it(
+    recorded: Batch, blank: str, arguments: Callable[..., grpo.Args]
+) -> None:
+    reference = HF(blank).model.eval()
     zeros = np.zeros((4, 4))
     found = {}
     for name, settings in {"kl": {"kl": 1.0}, "entropy": {"entropy": 1.0}}.items():
-        model = HF("tiny").model
-        if name == "kl":  # begin away from the reference
-            with torch.no_grad():
-                generator = torch.Generator().manual_seed(0)
-                for p in model.parameters():
-                    p += 0.02 * torch.randn(p.shape, generator=generator)
+        model = HF(blank).model
+        with torch.no_grad():  # begin away from the reference, and from the highest entropy that there is
+            generator = torch.Generator().manual_seed(0)
+            for p in model.parameters():
+                p += 0.05 * torch.randn(p.shape, generator=generator)
+            model.lm_head.weight *= 5
         optimizer, args = torch.optim.AdamW(model.parameters(), lr=1e-3), arguments(**settings)
         key = "kl_ref" if name == "kl" else "entropy"
         found[name] = [
             grpo.update(model, optimizer, pack(recorded, zeros), args, reference if name == "kl" else None)[key]
             for _ in range(6)
         ]
-    assert found["kl"][-1] < 0.7 * found["kl"][0] and min(found["kl"]) >= 0
-    assert found["entropy"][-1] > 1.2 * found["entropy"][0]
+    assert found["kl"][-1] < 0.9 * found["kl"][0] and min(found["kl"]) >= 0
+    assert found["entropy"][-1] > 1.05 * found["entropy"][0]
     assert all(p.grad is None for p in reference.parameters())
 
 
-def test_batches_without_a_gradient_do_no_harm(model: Any, recorded: Batch, tmp_path: Path) -> None:
+def test_batches_without_a_gradient_do_no_harm(
+    model: Any, recorded: Batch, blank: str, arguments: Callable[..., grpo.Args]
+) -> None:
     before = {k: v.clone() for k, v in model.state_dict().items()}
     args = arguments(updates=3)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.1)
@@ -258,7 +272,7 @@ def test_batches_without_a_gradient_do_no_harm(model: Any, recorded: Batch, tmp_
         model.zero_grad()
     assert all(torch.isfinite(p).all() for p in model.parameters())
     assert not none
-    fresh = HF("tiny").model
+    fresh = HF(blank).model
     grpo.update(fresh, torch.optim.AdamW(fresh.parameters(), lr=1e-2, weight_decay=0.1), flat, args)
     assert same(before, fresh.state_dict())
     figures = grpo.summary(lost, rewards)
@@ -268,22 +282,32 @@ def test_batches_without_a_gradient_do_no_harm(model: Any, recorded: Batch, tmp_
 # --- whole runs
 
 
-def test_it_learns(tmp_path: Path, tiny: HF, capsys: pytest.CaptureFixture[str]) -> None:
-    """Twelve steps on thoughts of 24 to 30 digits: the 95 % interval afterwards lies above the one before."""
+def test_it_learns_from_random_weights(tmp_path: Path, blank: str, arguments: Callable[..., grpo.Args]) -> None:
+    """What odd texts are, from nothing but their reward: the 95 % interval afterwards lies above the one before."""
+    settings = {"task": Parity(6, 8), "budget": 6}
+    grpo.main(arguments(env_settings=settings, steps=25, prompts=8, group=8, updates=2, lr=1e-2, loss_norm="token"))
+    before, after = (accuracy(name, settings, 64, 4) for name in (blank, str(tmp_path / "run" / "step-000025")))
+    assert after.ci95[0] > before.ci95[1] + 0.1, (before.accuracy, after.accuracy)
+
+
+@pytest.mark.slow
+def test_the_tiny_model_learns(tmp_path: Path, arguments: Callable[..., grpo.Args], capsys: Any) -> None:
+    """Twelve steps on thoughts of 24 to 30 digits."""
     settings = {"low": 24, "high": 30, "budget": 42}
-    args = arguments(
-        tmp_path, env_settings=settings, steps=12, prompts=8, group=8, updates=4, loss_norm="token", lr=3e-4
-    )
-    grpo.main(args)
+    more = {"steps": 12, "prompts": 8, "group": 8, "updates": 4, "loss_norm": "token", "lr": 3e-4}
+    grpo.main(arguments(model="tiny", env_settings=settings, **more))
     end = tmp_path / "run" / "step-000012"
     assert capsys.readouterr().out == f"model: {end}\n"
+    before, after = (accuracy(name, settings, 128, 2) for name in ("tiny", str(end)))
+    assert after.ci95[0] > before.ci95[1], (before.accuracy, after.accuracy)
+    assert len(metrics(tmp_path / "run")) == 12
+
+
+def accuracy(model: str, settings: dict[str, Any], problems: int, k: int) -> Evaluation:
     envs = cli.make_envs("LongCoT-v0", 128, settings)
     rng = np.random.default_rng(99)
-    problems = [envs[0].unwrapped.task.sample(rng) for _ in range(64)]  # type: ignore[attr-defined]
-    before, after = (evaluate(p, envs, problems, k=4, deterministic=True) for p in (tiny, HF(str(end))))
-    assert after.ci95[0] > before.ci95[1], (before.accuracy, after.accuracy)
-    curve = [line["reward"] for line in metrics(args.out)]
-    assert len(curve) == 12 and np.mean(curve[-4:]) > np.mean(curve[:4]) + 0.1
+    posed = [envs[0].unwrapped.task.sample(rng) for _ in range(problems)]  # type: ignore[attr-defined]
+    return evaluate(HF(model, slots=128), envs, posed, k=k, deterministic=True)
 
 
 @dataclass
@@ -319,6 +343,10 @@ class Stateful:
         self.log.append(("update", len(batch)))
         self.seen += sum(t.verdict.score for group in batch for t in group)
 
+    def figures(self) -> dict[str, float]:
+        self.log.append(("figures",))
+        return {"seen": self.seen}
+
     def state_dict(self) -> dict[str, float]:
         return {"seen": self.seen}
 
@@ -327,18 +355,20 @@ class Stateful:
         self.seen = state["seen"]
 
 
-def test_curriculum_and_shaper_are_called_in_order_and_start_episodes_together(tmp_path: Path) -> None:
+def test_curriculum_and_shaper_are_called_in_order_and_start_episodes_together(
+    tmp_path: Path, arguments: Callable[..., grpo.Args]
+) -> None:
     forced = Completion("1", (49,), (-0.5,), "length")
     curriculum = Stateful(option={"budget": 15})
     shaper = Stateful(option={"response": forced})
     args = arguments(curriculum=curriculum, shaper=shaper, save_trajectories=True)
     grpo.main(args)
-    assert [c[0] for c in curriculum.log] == ["probe", "problems", "starts", "update"] + [
-        "probe", "observe", "problems", "starts", "update",
-    ]  # fmt: skip
-    assert [c[0] for c in shaper.log] == ["probe", "starts", "shape", "update", "probe", "observe"] + [
-        "starts", "shape", "update",
-    ]  # fmt: skip
+    assert " ".join(call[0] for call in curriculum.log) == (
+        "problems starts probe update figures problems starts probe observe update figures"
+    )
+    assert " ".join(call[0] for call in shaper.log) == (
+        "starts probe shape update figures starts probe observe shape update figures"
+    )
     assert ("observe", [2, 2, 2]) in curriculum.log and ("starts", 4, 4) in shaper.log
     lines = (tmp_path / "run" / "trajectories" / "step-000001.jsonl").read_text().splitlines()
     told = [json.loads(line) for line in lines]
@@ -350,7 +380,7 @@ def test_curriculum_and_shaper_are_called_in_order_and_start_episodes_together(t
     assert (tmp_path / "run" / "args.json").is_file()
 
 
-def test_probes_and_steps_have_random_streams_of_their_own(tmp_path: Path) -> None:
+def test_probes_and_steps_have_random_streams_of_their_own(arguments: Callable[..., grpo.Args]) -> None:
     keys = []
 
     class Keys(Scripted):
@@ -361,7 +391,7 @@ def test_probes_and_steps_have_random_streams_of_their_own(tmp_path: Path) -> No
     args = arguments(dynamic=2)
     envs = cli.make_envs(args.env, 4, SHORT)
     for step in range(4):
-        grpo.collect(args, Keys("7", "bytes"), envs, Stateful(), Stateful(), step)
+        grpo.collect(args, Keys("7", "bytes"), envs, Stateful(), Stateful(), step)  # type: ignore[arg-type]
     assert len(set(keys)) == len(keys) == 4 * 3 * 16 + 2 * 2 * 6
 
 
@@ -382,7 +412,7 @@ class Known(Register):
 
 
 @pytest.mark.parametrize("dynamic", [0, 1, 6])
-def test_dynamic_sampling_replaces_flat_groups(tmp_path: Path, dynamic: int) -> None:
+def test_dynamic_sampling_replaces_flat_groups(dynamic: int, arguments: Callable[..., grpo.Args]) -> None:
     args = arguments(dynamic=dynamic, prompts=8)
     envs = cli.make_envs("LongCoT-v0", 8, {"task": Known(6, 8)})
     policy: Any = Scripted(odd_ones_differ, "bytes")
@@ -400,7 +430,7 @@ def test_dynamic_sampling_replaces_flat_groups(tmp_path: Path, dynamic: int) -> 
     assert len({group[0].problem.id for group in tried}) == len(tried)
 
 
-def test_dynamic_sampling_with_nothing_but_flat_groups_goes_on(tmp_path: Path) -> None:
+def test_dynamic_sampling_with_nothing_but_flat_groups_goes_on(arguments: Callable[..., grpo.Args]) -> None:
     args = arguments(dynamic=2)
     envs = cli.make_envs("LongCoT-v0", 8, SHORT)
     policy: Any = Scripted("=x", "bytes")
@@ -408,15 +438,15 @@ def test_dynamic_sampling_with_nothing_but_flat_groups_goes_on(tmp_path: Path) -
     assert len(batch) == 4 and len(tried) == 12
 
 
-def test_a_curriculum_sees_the_groups_that_dynamic_sampling_drops(tmp_path: Path) -> None:
+def test_a_curriculum_sees_the_groups_that_dynamic_sampling_drops(arguments: Callable[..., grpo.Args]) -> None:
     """Else one that moves on when all is right would never see that it is."""
     curriculum = Stateful()
-    grpo.main(arguments(curriculum=curriculum, dynamic=3, steps=1, lr=0.0))
+    grpo.main(arguments(curriculum=curriculum, dynamic=3, steps=1, prompts=8, group=2))
     asked = sum(call[1] for call in curriculum.log if call[0] == "problems")
-    assert asked > 4 and curriculum.log[-1] == ("update", asked)
+    assert asked > 8 and ("update", asked) in curriculum.log
 
 
-class Failing(Register):
+class Failing(Parity):
     """A host that fails on the problems whose answer is odd."""
 
     def verify(self, problem: Problem, text: str) -> Verdict:
@@ -430,7 +460,9 @@ class Dead(Register):
         raise HostError("disk full")
 
 
-def test_invalid_trajectories_are_counted_and_left_out(tmp_path: Path) -> None:
+def test_invalid_trajectories_are_counted_and_left_out(
+    tmp_path: Path, blank: str, arguments: Callable[..., grpo.Args]
+) -> None:
     half, dead = tmp_path / "half", tmp_path / "dead"
     grpo.main(arguments(half, env_settings={"task": Failing(6, 8), "budget": 16}, prompts=8, save_trajectories=True))
     told = [json.loads(x) for x in (half / "run" / "trajectories" / "step-000000.jsonl").read_text().splitlines()]
@@ -443,14 +475,14 @@ def test_invalid_trajectories_are_counted_and_left_out(tmp_path: Path) -> None:
     assert spread and line["tokens"] == sum(t["length"] for g in spread for t in g)
     grpo.main(arguments(dead, env_settings={"task": Dead(6, 8), "budget": 16}, weight_decay=0.1))
     assert [line["invalid"] for line in metrics(dead / "run")] == [1.0, 1.0]
-    assert same(weights(dead / "run" / "step-000002"), HF("tiny").model.state_dict())
+    assert same(weights(dead / "run" / "step-000002"), HF(blank).model.state_dict())
 
 
 @pytest.mark.parametrize(("settings", "key"), [({"kl": 0.1}, "kl_ref"), ({"entropy": 0.01}, "entropy"), ({}, "")])
 def test_flat_groups_count_where_the_loss_has_another_term(
-    tmp_path: Path, settings: dict[str, float], key: str
+    tmp_path: Path, settings: dict[str, float], key: str, arguments: Callable[..., grpo.Args]
 ) -> None:
-    grpo.main(arguments(save_trajectories=True, loss_norm="constant", **settings))
+    grpo.main(arguments(save_trajectories=True, loss_norm="constant", prompts=8, group=2, **settings))
     first, second = metrics(tmp_path / "run")
     told = (tmp_path / "run" / "trajectories" / "step-000000.jsonl").read_text().splitlines()
     sampled = sum(json.loads(t)["length"] for t in told)
@@ -460,14 +492,15 @@ def test_flat_groups_count_where_the_loss_has_another_term(
         assert first[key] == pytest.approx(0, abs=1e-6) and second[key] > 1e-5
 
 
-def test_ratios_over_whole_trajectories_do_not_depend_on_micro_batches(tmp_path: Path) -> None:
+def test_ratios_over_whole_trajectories_do_not_depend_on_micro_batches(
+    tmp_path: Path, arguments: Callable[..., grpo.Args]
+) -> None:
     told = []
     for tokens in (1, 1 << 15):
-        settings = {"chunk": 12, "carry": 6, "head": 0, "low": 8, "high": 14}
         grpo.main(
             arguments(
-                tmp_path / str(tokens), env="Delethink-v0", env_settings=settings, steps=1, prompts=8, group=8,
-                updates=3, ratio="geometric", clip_low=1e-3, clip_high=1e-3, micro_tokens=tokens,
+                tmp_path / str(tokens), env="Delethink-v0", env_settings=WINDOWS, steps=1, prompts=8, group=8,
+                updates=3, lr=1e-2, ratio="geometric", clip_low=1e-3, clip_high=1e-3, micro_tokens=tokens,
             )
         )  # fmt: skip
         told += metrics(tmp_path / str(tokens) / "run")
@@ -476,15 +509,15 @@ def test_ratios_over_whole_trajectories_do_not_depend_on_micro_batches(tmp_path:
         assert told[0][key] == pytest.approx(told[1][key], rel=1e-3, abs=1e-5), key
 
 
-def test_the_engine_follows_the_weights_that_learn(tmp_path: Path) -> None:
+def test_the_engine_follows_the_weights_that_learn(tmp_path: Path, arguments: Callable[..., grpo.Args]) -> None:
     grpo.main(arguments(dtype="bfloat16", lr=1e-2, steps=3, prompts=8))
     assert max(line["drift"] for line in metrics(tmp_path / "run")) < 0.1
 
 
-def test_bfloat16_runs_learn_in_float32(tmp_path: Path) -> None:
+def test_bfloat16_runs_learn_in_float32(tmp_path: Path, blank: str, arguments: Callable[..., grpo.Args]) -> None:
     """A step of 1e-6 on weights of 1e-2 is lost if the weights themselves are bfloat16."""
     grpo.main(arguments(dtype="bfloat16", lr=1e-6, steps=1, prompts=8))
-    new, old = weights(tmp_path / "run" / "step-000001"), HF("tiny").model.state_dict()
+    new, old = weights(tmp_path / "run" / "step-000001"), HF(blank).model.state_dict()
     assert {x.dtype for x in new.values()} == {torch.float32}
     moved = sum(int((new[k] != old[k]).sum()) for k in old) / sum(x.numel() for x in old.values())
     assert moved > 0.5
@@ -496,15 +529,15 @@ def test_bfloat16_runs_learn_in_float32(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> grpo.Args:
-    args = resumable(tmp_path_factory.mktemp("whole") / "run")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, blank: str) -> grpo.Args:
+    args = resumable(tmp_path_factory.mktemp("whole") / "run", model=blank)
     grpo.main(args)
     return args
 
 
 def resumable(out: Path, **settings: Any) -> grpo.Args:
     return grpo.Args(
-        env="Delethink-v0", env_settings={"chunk": 12, "carry": 6, "head": 0, "low": 8, "high": 14}, steps=6, prompts=4,
+        env="Delethink-v0", env_settings=WINDOWS, steps=6, prompts=4,
         group=4, updates=2, lr=1e-3, warmup=2, floor=0.1, weight_decay=0.01, deterministic=True, out=str(out),
         kl=0.01, save_every=2, keep=9, curriculum=Stateful(), shaper=Stateful(), **settings,
     )  # fmt: skip
@@ -524,7 +557,7 @@ def test_resume_is_exact(uninterrupted: grpo.Args, tmp_path: Path, left: int) ->
     lines = log.read_text().splitlines(keepends=True)
     if left < 6:
         log.write_text("".join(lines[: left + 1]) + lines[left + 1][:40])
-    args = resumable(out, resume=True)
+    args = resumable(out, resume=True, model=uninterrupted.model)
     grpo.main(args)
     assert metrics(out) == metrics(uninterrupted.out) and len(metrics(out)) == 6
     assert same(weights(out / "step-000006"), weights(Path(uninterrupted.out) / "step-000006"))
@@ -537,7 +570,7 @@ def test_resume_is_exact(uninterrupted: grpo.Args, tmp_path: Path, left: int) ->
 def test_the_numbers_of_that_run_move(uninterrupted: grpo.Args) -> None:
     """So that the test above cannot pass on constants."""
     lines = metrics(uninterrupted.out)
-    for key in ("reward", "length", "loss", "grad_norm", "lr"):
+    for key in ("reward", "length", "loss", "grad_norm", "lr", "seen", "kl_ref"):
         assert len({line[key] for line in lines}) > 2, key
     assert max(line["resets"] for line in lines) > 0.5
     assert [line["lr"] for line in lines[:3]] == pytest.approx([5e-4, 1e-3, 1e-3])  # two steps up, then the cosine
@@ -570,13 +603,15 @@ def test_the_numbers_of_that_run_move(uninterrupted: grpo.Args) -> None:
         ({"curriculum": "nonsense"}, "nonsense"),
     ],
 )
-def test_nonsense_is_refused_before_anything_is_written(tmp_path: Path, settings: dict[str, Any], named: str) -> None:
+def test_nonsense_is_refused_before_anything_is_written(
+    tmp_path: Path, settings: dict[str, Any], named: str, arguments: Callable[..., grpo.Args]
+) -> None:
     with pytest.raises(UserError, match=named):
         grpo.main(arguments(**settings))
     assert not (tmp_path / "run").exists()
 
 
-def test_top_p_runs_with_truncated_importance_weights(tmp_path: Path) -> None:
+def test_top_p_runs_with_truncated_importance_weights(tmp_path: Path, arguments: Callable[..., grpo.Args]) -> None:
     grpo.main(arguments(top_p=0.9, top_k=5, tis=2.0, updates=2, steps=1))
     (line,) = metrics(tmp_path / "run")
     assert math.isfinite(line["loss"]) and line["grad_norm"] > 0
