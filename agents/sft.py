@@ -55,6 +55,8 @@ class Args:
     whole: float = 0.5
     """Share of examples that are whole traces; the others are single windows of the env's thinking."""
     level: int = 0
+    last: int | None = None
+    """Demonstrations are of levels --level to --last, all alike; by default of one level."""
     lr: float = 1e-5
     warmup: int = 30
     floor: float = 0.05
@@ -122,6 +124,8 @@ def check(args: Args) -> None:
     cli.at_least(args, 0, "level", "lr", "warmup", "seed")
     if not 0 <= args.whole <= 1:
         raise UserError(f"--whole {args.whole} must be a share from 0 to 1")
+    if args.last is not None and args.last < args.level:
+        raise UserError(f"--last {args.last} must be at least --level {args.level}")
 
 
 def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], Example]:
@@ -143,7 +147,8 @@ def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], 
             raise UserError(f"{task!r} has no demonstrate(): give --data, or another --env.task")
 
         def worked(rng: np.random.Generator) -> tuple[str, str | Completion]:
-            problem = task.sample(rng, args.level)
+            level = args.level if args.last is None else int(rng.integers(args.level, args.last + 1))
+            problem = task.sample(rng, level)
             return problem.prompt, task.demonstrate(problem, rng)
 
     prefix = tokenizer.encode(thinking.prefix)

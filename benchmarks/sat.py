@@ -9,7 +9,8 @@ DIR is a checkout of github.com/gtxygyzb/Saturn-code; without it there are no of
   other (``official_per_s``), or without the last one, which adds the prompts (``official_no_prompt_per_s``; ours has
   them all the same). Medians over ``--runs``, by turns. ``yield`` is the share of N rows that are there and whose
   solution satisfies them, checked by another reader. ``*_start_s`` is the time for 100 rows, and ``marginal_*`` counts
-  only what N rows take beyond that.
+  only what N rows take beyond that. ``ratio_at_most`` is the ratio of a generator that takes no time at all after
+  ``import gymnasium``, which ``import reasongym`` needs.
 * ``verify_us_p50``: whether an assignment satisfies a formula, the slowest of the settings;
   ``verify_whole_us_p50``: with finding and reading the answer in a response of 2,000 characters.
 * ``hard``: planted 3-SAT, 100 variables, 420 clauses, one `SAT.sample` after another.
@@ -103,7 +104,7 @@ def setting(size: Size, official: Path | None, n: int, runs: int) -> dict[str, A
     """The figures of one size."""
     with tempfile.TemporaryDirectory(prefix="sat-") as name:
         folder, mine, other = Path(name), [], []
-        mine_few, other_few = [], []
+        mine_few, other_few, imports = [], [], []
         for _ in range(runs):
             seconds, out = ours(size, n, folder)
             mine.append(seconds)
@@ -117,6 +118,7 @@ def setting(size: Size, official: Path | None, n: int, runs: int) -> dict[str, A
             other.append(seconds)
             yielded = rightful([prompts / "train.jsonl", prompts / "test.jsonl"]) / n
             other_few.append(sum(theirs(official, size, FEW, folder)[0]) if size in COMPARED else 0.0)
+            imports.append(_run([sys.executable, "-c", "import gymnasium"], ROOT))
     took = statistics.median(map(sum, mine))
     figures: dict[str, Any] = {"nkl": size, "n": n, "runs": runs, "ours_per_s": share * n / took, "yield": share}
     if official is None:
@@ -128,6 +130,7 @@ def setting(size: Size, official: Path | None, n: int, runs: int) -> dict[str, A
         start, official_start = statistics.median(mine_few), statistics.median(other_few)
         figures |= {
             "ratio": figures["ours_per_s"] / figures["official_per_s"],
+            "ratio_at_most": whole / statistics.median(imports),
             "ratio_no_prompt": figures["ours_per_s"] / figures["official_no_prompt_per_s"],
             "ours_start_s": start,
             "official_start_s": official_start,

@@ -39,9 +39,11 @@ if _TYPE_CHECKING:
         UserError,
         Verdict,
     )
-    from reasongym.env import ReasoningEnv, ShapeReward, Unicode
-    from reasongym.rollout import Rows, merge, pack, rollout, think
+    from reasongym.env import ReasoningEnv, ShapeReward
+    from reasongym.rollout import rollout, think
+    from reasongym.segments import Rows, merge, pack
     from reasongym.shaping import EpisodeShaper
+    from reasongym.spaces import Unicode
     from reasongym.thinking import Delethink, LongCoT
     from reasongym.tokenizer import ByteTokenizer, Chat
 
@@ -93,9 +95,11 @@ _HOMES = {
     "core": "Batch Completion Curriculum Demonstrator FiniteTask Group HostError Policy Problem Request "
     "ResetNeeded Sampling Schedule Segment Session Shaper StreamingPolicy Task Thinking Tokenizer Tool "
     "Trajectory UserError Verdict",
-    "env": "ReasoningEnv ShapeReward Unicode",
-    "rollout": "Rows merge pack rollout think",
+    "env": "ReasoningEnv ShapeReward",
+    "rollout": "rollout think",
+    "segments": "Rows merge pack",
     "shaping": "EpisodeShaper",
+    "spaces": "Unicode",
     "thinking": "Delethink LongCoT",
     "tokenizer": "ByteTokenizer Chat",
 }

@@ -61,6 +61,7 @@ def test_beside_a_generator(
     assert isinstance(settings, list)
     (setting,) = settings
     assert setting["official_yield"] == 1.0
+    assert setting["ratio_at_most"] > 0
     assert setting["ratio"] == pytest.approx(setting["ours_per_s"] / setting["official_per_s"])
 
 

@@ -243,14 +243,14 @@ def test_check_says_what_passes_and_what_does_not(capsys: pytest.CaptureFixture[
 def test_eval_writes_trajectories_and_a_summary_for_each_budget(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = "eval --env LongCoT-v0 --env.low 6 --env.high 8 --problems 6 --k 4 --budgets 16,10,12".split()
+    argv = "eval --env LongCoT-v0 --env.low 24 --env.high 26 --problems 6 --k 4 --budgets 40,28,31".split()
     cli.main([*argv, "--out", str(tmp_path / "run")])
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     told = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert told["cells"] == printed and told["settings"]["k"] == 4
-    assert [cell["budget"] for cell in printed] == [10, 12, 16]
+    assert [cell["budget"] for cell in printed] == [28, 31, 40]
     accuracies = [cell["accuracy"] for cell in printed]
-    assert accuracies == sorted(accuracies) and accuracies[0] == 0 < accuracies[2]  # no thought is under 11 tokens
+    assert accuracies == sorted(accuracies) and accuracies[0] == 0 < accuracies[2]  # none is under 29 tokens
     assert all(
         cell["pass@1"] == pytest.approx(cell["accuracy"]) and cell["accuracy"] <= cell["pass@4"] for cell in printed
     )

@@ -209,6 +209,15 @@ def test_clauses_are_distinct_sorted_and_hold(size: cnf.Size, planted: bool, pat
             assert cnf.satisfies(formula, "".join(map(str, values[i].tolist())))
 
 
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 26, 110), (12, 26, 5), (26, 26, 3)])
+@pytest.mark.parametrize("joint", [" & ", "&", ""])
+def test_texts_of_any_size(size: cnf.Size, joint: str) -> None:
+    codes, _ = cnf.draw(np.random.default_rng(2), 7, *size)
+    clauses = cnf.Clauses(*size[:2])  # codes of 12 literals or more do not fit int64
+    assert clauses.texts(codes, joint) == [cnf.to_letters(formula, joint) for formula in clauses.formulas(codes)]
+    assert clauses.texts(codes[:0], joint) == []
+
+
 def test_clauses_and_signs_have_no_bias(path: str) -> None:
     """Planted: all clauses, all planted bits and all patterns of agreement are equally likely."""
     codes, values = cnf.draw(np.random.default_rng(2), 4000, 3, 5, 5)

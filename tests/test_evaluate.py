@@ -122,15 +122,16 @@ def test_trimming_the_samples_of_a_model(kind: str) -> None:
     from reasongym.policies.hf import HF
 
     policy = HF("tiny", slots=48)
-    envs = [ReasoningEnv("register", THINKING[kind]) for _ in range(48)]
-    asked = problems(12, 20)
+    thinking = LongCoT(48) if kind == "longcot" else Delethink(32, 12, 0, 3)
+    envs = [ReasoningEnv("register", thinking) for _ in range(48)]
+    asked = problems(12, 24)
 
     def run(tokens: int) -> Evaluation:
         return evaluate(policy, envs, asked, k=4, budget=tokens, seed=1, deterministic=True)
 
     whole = run(48)
     accuracies = []
-    for budget in (10, 24, 26, 30):
+    for budget in (10, 30, 33, 40):
         cut, real = right_trim(envs[0], whole, budget), run(budget)
         accuracies.append(cut.accuracy)
         ours, theirs = ([t.text for g in x.batch for t in g] for x in (cut, real))

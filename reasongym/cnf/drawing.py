@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from reasongym.cnf.formula import Clause, Formula, to_letters
+from reasongym.cnf.formula import LETTERS, Clause, Formula
 
 DENSE = 1 << 16  # up to so many clauses of a size, they are listed and drawn by number
 CELLS = 1 << 24  # of the table that holds which are drawn already
@@ -48,11 +48,16 @@ class Clauses:
         return cast("list[Formula]", np.where(digits < self.k, -1 - digits, digits - self.k + 1).tolist())
 
     def texts(self, codes: Codes, joint: str = " & ") -> list[str]:
-        """Each row in letters."""
-        if not self._few:
-            return [to_letters(formula, joint) for formula in self.formulas(codes, shared=True)]
-        known = _letters_of(self.n, self.k)
-        return [joint.join(map(known.__getitem__, row)) for row in codes.tolist()]
+        """Each row in letters: all of them as one table of bytes of fixed width, then without its padding of zeros."""
+        cell = np.dtype([("joint", f"S{len(joint) or 1}"), ("literals", "S2", (self.n,))])
+        table = np.empty(codes.shape, dtype=cell)
+        table["joint"][:, 0], table["joint"][:, 1:] = "\n", joint
+        names = np.array([f"!{x}" for x in LETTERS[: self.k]] + [*LETTERS[: self.k]], dtype="S2")
+        for i in reversed(range(self.n)):
+            rest = codes // len(names)
+            table["literals"][..., i] = names[(codes - rest * len(names)).astype(np.intp, copy=False)]
+            codes = rest
+        return table.tobytes().translate(None, b"\0").decode("ascii").split("\n")[1:]
 
     @property
     def _few(self) -> bool:
@@ -67,11 +72,6 @@ def _literals_of(n: int, k: int) -> dict[int, Clause]:
     codes = _join(variables, signs, None, np.zeros(1, dtype=np.int64), k, np.int64)
     clauses = np.stack([np.outer(v + 1, 2 * plain - 1) for v, plain in zip(subsets, signs, strict=True)], axis=-1)
     return dict(zip(codes.ravel().tolist(), clauses.reshape(-1, n).tolist(), strict=True))
-
-
-@lru_cache(maxsize=16)
-def _letters_of(n: int, k: int) -> dict[int, str]:
-    return {code: to_letters([clause]) for code, clause in _literals_of(n, k).items()}
 
 
 def draw(
@@ -125,7 +125,7 @@ def _distinct(rng: np.random.Generator, count: int, total: int, l: int) -> NDArr
         at = np.where(taken[at], first + top, at)
         taken[at] = True
         found[i] = at - first
-    return found.T
+    return np.ascontiguousarray(found.T)
 
 
 def _draw_by_literals(
@@ -166,8 +166,8 @@ def _join(
     """Codes from the variables and signs of clauses; sign 1: the literal holds under ``values`` (None: it is plain)."""
     codes: Any = 0
     for variable, sign in zip(variables, signs, strict=True):
-        plain = sign if values is None else sign == values.ravel()[rows * k + variable]
-        codes = codes * (2 * k) + np.where(plain, variable + k, variable).astype(dtype, copy=False)
+        plain = sign != 0 if values is None else sign == values.ravel()[rows * k + variable]
+        codes = codes * (2 * k) + (variable + k * plain).astype(dtype, copy=False)
     found: Codes = codes
     return found
 
