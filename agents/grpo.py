@@ -95,7 +95,7 @@ class Args:
     save_every: int = 50
     keep: int = 2
     save_trajectories: bool = False
-    tensorboard: bool = False
+    tensorboard: bool = True
     wandb: str = ""
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"

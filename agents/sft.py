@@ -69,7 +69,7 @@ class Args:
     save_every: int = 500
     keep: int = 2
     log_every: int = 10
-    tensorboard: bool = False
+    tensorboard: bool = True
     wandb: str = ""
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "LongCoT-v0": {"budget": 72, "low": 24, "high": TRAINED_N},
 }
 RECIPE = "--prompts 16 --group 8 --updates 4 --loss-norm token --lr 1e-4 --deterministic --save-every 1000".split()
+RECIPE += ["--no-tensorboard"]
 
 
 @dataclass
@@ -186,7 +188,7 @@ def draw(curves: dict[str, list[float]], cells: list[dict[str, Any]], path: Path
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 4, figsize=(17, 4), layout="constrained")
+    figure, axes = plt.subplots(1, 4, figsize=(17, 4.6), layout="constrained")
     colours = {"Delethink-v0": "tab:blue", "LongCoT-v0": "tab:orange"}
     for arm, curve in curves.items():
         axes[0].plot(np.convolve(curve, np.ones(5) / 5, "valid"), color=colours[arm], label=arm)
@@ -212,6 +214,7 @@ def draw(curves: dict[str, list[float]], cells: list[dict[str, Any]], path: Path
         axis.set_xticks(LENGTHS, [f"{n}\n({n // TRAINED_N}x)" for n in LENGTHS])
     axes[0].legend(fontsize=8)
     axes[1].legend(fontsize=7)
+    figure.supxlabel("\n".join(textwrap.wrap(CAPTION, 230)), fontsize=9)
     figure.savefig(path, dpi=110)
     return str(path)
 

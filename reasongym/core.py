@@ -104,7 +104,7 @@ class Completion:
     version: int = 0  # of the weights that sampled it
 
     def clip(self, room: int) -> Completion:
-        """The first ``room`` tokens; a completion that had to be cut has finish ``"length"``."""
+        """The first ``room`` tokens, with finish ``"length"`` if that cuts any (``text`` stays: ids are the truth)."""
         if len(self.ids) <= room:
             return self
         return replace(self, ids=self.ids[:room], logprobs=self.logprobs[:room], finish="length")

@@ -52,9 +52,12 @@ def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    log = RunLog(tmp_path, tensorboard=True)
-    for step in range(3):
-        log.write(step, reward=step / 2)
+    first = RunLog(tmp_path, tensorboard=True)
+    for step in range(4):
+        first.write(step, reward=step / 2 if step < 2 else 99)
+    first.close()
+    log = RunLog(tmp_path, resume_at=2, tensorboard=True)  # steps 2 and 3 will be made again
+    log.write(2, reward=1)
     log.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,16 +35,16 @@ class RunLog:
         draft.replace(self.path)
         if settings is not None:
             self.path.with_name("args.json").write_text(json.dumps(settings, indent=2, default=repr) + "\n")
-        self._board = _tensorboard(Path(out)) if tensorboard else None
+        self._board = _tensorboard(Path(out), kept) if tensorboard else None
         self._wandb = _wandb(wandb, out) if wandb else None
 
     def write(self, step: int, **figures: float) -> None:
-        line = {"step": step, **{k: float(v) for k, v in figures.items()}}
+        """One line; a figure that is no finite number (a step without a valid trajectory) is left out."""
+        line = {"step": step, **{k: float(v) for k, v in figures.items() if math.isfinite(v)}}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if self._board is not None:
-            for name, value in figures.items():
-                self._board.add_scalar(name, float(value), step)
+            _show(self._board, line)
         if self._wandb is not None:
             self._wandb.log(figures, step=step)
 
@@ -72,10 +74,21 @@ def _need(*packages: str) -> None:
             raise UserError(f"--{package} needs the package {package}: pip install {package}")
 
 
-def _tensorboard(out: Path) -> Any:
+def _tensorboard(out: Path, lines: list[dict[str, Any]]) -> Any:
+    """A fresh board with the lines so far: events of steps that a resume makes again would stay for ever."""
     from tensorboard.summary import Writer
 
-    return Writer(str(out / "tensorboard"))
+    shutil.rmtree(out / "tensorboard", ignore_errors=True)
+    board = Writer(str(out / "tensorboard"))
+    for line in lines:
+        _show(board, line)
+    return board
+
+
+def _show(board: Any, line: dict[str, Any]) -> None:
+    for name, value in line.items():
+        if name != "step":
+            board.add_scalar(name, value, line["step"])
 
 
 def _wandb(project: str, out: str | Path) -> Any:
