@@ -52,7 +52,8 @@ class Args:
 
 
 def main(args: Args) -> None:
-    started = time.perf_counter()
+    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
+    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
     seeds = tuple(range(args.seeds))
     cells: list[dict[str, Any]] = []
     curves: dict[str, list[list[float]]] = {arm: [] for arm in (*demo.ARMS, TWICE)}
@@ -66,6 +67,7 @@ def main(args: Args) -> None:
         controls = Path(run.out, "controls.json")
         if not controls.exists():
             controls.write_text(json.dumps(control_cells(run)))
+        spent.write_text(json.dumps(time.perf_counter() - started))
         for arm in demo.ARMS:
             cells += json.loads(Path(run.out, arm, "cells.json").read_text())
             curves[arm].append(demo.rewards(Path(run.out, arm)))
