@@ -106,6 +106,7 @@ class Args:
 
 
 def main(args: Args) -> None:
+    """Train; leaves checkpoints, ``metrics.jsonl`` and ``args.json`` in ``--out``."""
     check(args)
     found = checkpoint.start(args.out, resume=args.resume)
     weights = str(found[0]) if found else args.model
@@ -118,13 +119,7 @@ def main(args: Args) -> None:
     curriculum = parts.make("curriculum", args.curriculum)
     shaper = parts.make("rewards", args.shaper) if args.shaper else Truth()
     stateful = {"curriculum": curriculum, "shaper": shaper}
-    first = 0
-    if found:
-        first = found[1]["step"]
-        optimizer.load_state_dict(found[1]["optimizer"])
-        for name, part in stateful.items():
-            if name in found[1]:
-                part.load_state_dict(found[1][name])
+    first = restore(found[1], optimizer, stateful) if found else 0
     log = RunLog(args.out, asdict(args), resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
     bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc=args.env, smoothing=0.1)
     for step in bar:
@@ -153,7 +148,6 @@ def main(args: Args) -> None:
         figures = summary(tried, shaper(tried) if args.dynamic else rewards)
         for part in stateful.values():
             part.update(tried)
-        for part in stateful.values():
             figures |= part.figures() if hasattr(part, "figures") else {}
         seconds = {"sample_s": sampled_s, "step_s": time.perf_counter() - started}
         figures |= {**learned, "lr": optimizer.param_groups[0]["lr"], **seconds}
@@ -167,6 +161,15 @@ def main(args: Args) -> None:
             checkpoint.save(args.out, step + 1, model, policy.tokenizer, state, args.keep)
     log.close()
     print(f"model: {checkpoint.steps(args.out)[-1]}")
+
+
+def restore(state: dict[str, Any], optimizer: Any, stateful: dict[str, Any]) -> int:
+    """Put everything back to where a checkpoint was made; the step that comes next."""
+    optimizer.load_state_dict(state["optimizer"])
+    for name, part in stateful.items():
+        if name in state:
+            part.load_state_dict(state[name])
+    return int(state["step"])
 
 
 def check(args: Args) -> None:

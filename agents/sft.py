@@ -80,6 +80,7 @@ class Args:
 
 
 def main(args: Args) -> None:
+    """Train; leaves checkpoints, ``metrics.jsonl`` and ``args.json`` in ``--out``."""
     check(args)
     found = checkpoint.start(args.out, resume=args.resume)
     model, tokenizer = begin(args, str(found[0]) if found else args.model, fresh=args.fresh and not found)

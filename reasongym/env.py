@@ -92,6 +92,7 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
         self._running = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, Any]:
+        """Begin an episode; see the class for ``options``. UserError for one that cannot be."""
         super().reset(seed=seed)
         options = dict(options or {})
         if unknown := sorted(set(options) - set(_OPTIONS)):
@@ -111,6 +112,7 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
         return self._observation(), self._info()
 
     def step(self, action: str | Completion) -> Step:
+        """Take what the policy wrote, in the order that the module says. ResetNeeded after the end."""
         if not self._running:
             raise ResetNeeded("this episode is over (or never began): call reset() first")
         ids, finish = self._read_action(action)
