@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +19,20 @@ _HELD_OUT = 8  # one problem in so many may only validate
 class Uniform:
     """Fresh problems of levels ``level`` .. ``last``, all alike; by default of one level.
 
-    A task's level 0 is its own mixture.
+    A task's level 0 is its own mixture. ``apart`` leaves out what a `Ladder` would validate on (see `held_out`).
     """
 
     level: int = 0
     last: int | None = None
+    apart: bool = False
 
     def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
         """``n`` problems."""
         last = self.level if self.last is None else self.last
-        return [task.sample(rng, int(level)) for level in rng.integers(self.level, last + 1, n)]
+        levels = [int(level) for level in rng.integers(self.level, last + 1, n)]
+        if self.apart:
+            return [_drawn(task, rng, level, validates=False) for level in levels]
+        return [task.sample(rng, level) for level in levels]
 
     def update(self, batch: Batch) -> None:
         """Nothing to learn."""
@@ -124,7 +129,7 @@ class Window:
 
     Levels are drawn evenly from ``high - size + 1`` .. ``high``. After ``prompts`` problems at ``high``
     their accuracy is looked at once: at ``threshold`` or more, ``high`` rises by one; either way the
-    count begins anew. Levels never fall.
+    count begins anew. Levels never fall. ``apart`` leaves out what a `Ladder` would validate on.
 
     Source: RLVE, arXiv 2511.07317, section 3; Zhiyuan-Zeng/RLVE ``RLVEManager`` (size 4, accuracy 0.9,
     8 prompts). Differs: levels begin at ``first`` (here 0 is a task's own mixture).
@@ -135,6 +140,7 @@ class Window:
     size: int = 4
     threshold: float = 0.9
     prompts: int = 8
+    apart: bool = False
     highs: dict[str, int] = field(default_factory=dict, init=False)
     seen: dict[str, list[float]] = field(default_factory=dict, init=False)  # scores at the high level
     _end: int | None = field(default=None, init=False, repr=False, compare=False)
@@ -176,8 +182,12 @@ class Window:
         name = task.pick(rng) if hasattr(task, "pick") else ""
         high = self.highs.get(name, self.first)
         level = int(rng.integers(max(self.first, high - self.size + 1), high + 1))
-        problem: Problem = task.sample_from(name, rng, level) if name else task.sample(rng, level)
-        return problem
+
+        def sample() -> Problem:
+            problem: Problem = task.sample_from(name, rng, level) if name else task.sample(rng, level)
+            return problem
+
+        return _chosen(sample, task, level, validates=False) if self.apart else sample()
 
 
 def held_out(problem: Problem) -> bool:
@@ -186,8 +196,13 @@ def held_out(problem: Problem) -> bool:
 
 
 def _drawn(task: Task, rng: np.random.Generator, level: int, *, validates: bool) -> Problem:
+    return _chosen(lambda: task.sample(rng, level), task, level, validates=validates)
+
+
+def _chosen(sample: Callable[[], Problem], task: Task, level: int, *, validates: bool) -> Problem:
+    """A problem on the wanted side of the split."""
     for _ in range(_TRIES):
-        problem = task.sample(rng, level)
+        problem = sample()
         if held_out(problem) == validates:
             return problem
     side = "validate" if validates else "train"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -52,6 +52,21 @@ def test_uniform_draws_one_level_or_a_range() -> None:
     rng = np.random.default_rng(0)
     assert {p.level for p in Uniform(3).problems(Numbers(), rng, 20)} == {3}
     assert {p.level for p in Uniform(2, 4).problems(Numbers(), rng, 200)} == {2, 3, 4}
+
+
+@pytest.mark.parametrize("part", [Uniform(2, 4), Window(first=2)])
+def test_what_a_ladder_validates_on_can_be_left_out(part: Uniform | Window) -> None:
+    rng = np.random.default_rng(0)
+    drawn = part.problems(Numbers(), rng, 300)
+    assert 15 < sum(map(held_out, drawn)) < 70  # one in eight
+    part = replace(part, apart=True)
+    assert not any(map(held_out, part.problems(Numbers(), rng, 300)))
+    with pytest.raises(UserError, match="too few problems to train"):
+        few = Numbers(few=True)
+        level = next(n for n in range(1, 99) if held_out(few.sample(rng, n)))
+        replace(part, **({"first": level} if isinstance(part, Window) else {"level": level, "last": level})).problems(
+            few, rng, 1
+        )
 
 
 @pytest.mark.parametrize(("rate", "level"), [(0.49, 1), (0.5, 1), (0.51, 2)])

@@ -167,6 +167,14 @@ def test_a_broken_off_demonstration_has_no_end_token(tmp_path: Path) -> None:
     assert ByteTokenizer.eos_id in lasts and lasts & set(b"0123456789")
 
 
+def test_demonstrations_of_a_range_of_levels(tmp_path: Path) -> None:
+    """The register's level is its number of steps: n digits, "=abcd" and the end."""
+    args = arguments(tmp_path, level=6, last=8)
+    example = sft.source(args, ByteTokenizer())
+    lengths = [len(example(np.random.default_rng(seed))[1]) for seed in range(90)]
+    assert {n: 15 < lengths.count(n) < 50 for n in set(lengths)} == {12: True, 13: True, 14: True}
+
+
 # --- runs
 
 
@@ -264,6 +272,7 @@ class Mute:
         ({"save_every": 0}, "--save-every"),
         ({"whole": 1.5}, "--whole"),
         ({"level": -1}, "--level"),
+        ({"level": 3, "last": 2}, "--last"),
         ({"seed": -1}, "--seed"),
         ({"model": "/nowhere/at-all"}, "/nowhere/at-all"),
         ({"model": "/nowhere/at-all", "fresh": True}, "/nowhere/at-all"),
