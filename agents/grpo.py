@@ -42,7 +42,7 @@ class Args:
     """Any registered environment; --env.KEY VALUE sets its arguments."""
     env_settings: dict[str, Any] = field(default_factory=dict)
     model: str = "tiny"
-    """A hub id, a folder, or "tiny", the model inside this package."""
+    """A hub id, a folder, or "tiny" or "tiny-sat", the models inside this package."""
     out: str = "runs/grpo"
     resume: bool = False
     """Go on from the newest checkpoint in --out, exactly where --deterministic is on."""
