@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from reasongym.cnf.formula import LETTERS, UNSAT, Formula
+from reasongym.cnf.formula import LETTERS, UNSAT, Clause, Formula
 from reasongym.core import UserError
 
 LONGEST = 1 << 20  # characters of a demonstration
 
 
-def solve_by_hand(clauses: Formula, k: int, *, letters: bool = True, longest: int = LONGEST) -> tuple[str, str]:
+def solve_by_hand(
+    clauses: Formula,
+    k: int,
+    *,
+    letters: bool = True,
+    longest: int = LONGEST,
+    noticed: Callable[[], bool] = lambda: True,
+) -> tuple[str, str]:
     """What one writes while searching, and the answer: the first model in the order of the search, or UNSAT.
 
     One line is one candidate: all variables with their values, a colon, and the clauses, each literal followed by its
@@ -24,28 +31,39 @@ def solve_by_hand(clauses: Formula, k: int, *, letters: bool = True, longest: in
     the false clause's first one can make it true, so these go back to 0 and the count goes on at that one: if it is 0
     it turns to 1, else it turns to 0 and the next one is to turn, and so on. When all have turned back to 0, there is
     no solution. What the next symbol needs stands in the prompt or, since its beginning, in the line.
+
+    ``noticed`` is asked at each false clause: one that goes unnoticed is read past as if it were true, so that the
+    answer may be wrong (a demonstrator with something left to learn).
     """
     value, literal, join = (_lettered, _lettered, "") if letters else (_numbered, _numbered, " ")
     lines, written = [], 0
-    for bits, checked in candidates(clauses, k):
-        shown = [join.join(literal(x, bits) for x in clause) for clause in clauses[:checked]]
+    for bits, false in candidates(clauses, k, noticed):
+        checked = clauses if false is None else clauses[: false + 1]
+        shown = [join.join(literal(x, bits) for x in clause) for clause in checked]
         lines.append(f"{join.join(value(v, bits) for v in range(1, k + 1))}:{'&'.join(shown)}")
         written += len(lines[-1])
         if written > longest:
             raise UserError(f"sat: with k={k}, l={len(clauses)} the search takes more than {longest} characters")
-    if all(any((bits[abs(x) - 1] == 1) == (x > 0) for x in clause) for clause in clauses):
+    if false is None:
         return "\n".join(lines), "".join(map(str, bits))
     return "\n".join([*lines, ""]), UNSAT
 
 
-def candidates(clauses: Formula, k: int) -> Iterator[tuple[list[int], int]]:
-    """The assignments that the search tries, each with the number of clauses that it looks at."""
+def candidates(
+    clauses: Formula, k: int, noticed: Callable[[], bool] = lambda: True
+) -> Iterator[tuple[list[int], int | None]]:
+    """The assignments that the search tries, each with the place of its first false clause that is ``noticed``."""
     bits = [0] * k
     while True:
-        false = next((i for i, c in enumerate(clauses) if not any((bits[abs(x) - 1] == 1) == (x > 0) for x in c)), None)
-        yield list(bits), len(clauses) if false is None else false + 1
+        wrong = (i for i, clause in enumerate(clauses) if not _true(clause, bits))
+        false = next((i for i in wrong if noticed()), None)
+        yield list(bits), false
         if false is None or not _advance(bits, min(map(abs, clauses[false])) - 1):
             return
+
+
+def _true(clause: Clause, bits: list[int]) -> bool:
+    return any((bits[abs(x) - 1] == 1) == (x > 0) for x in clause)
 
 
 def _advance(bits: list[int], first: int) -> bool:
