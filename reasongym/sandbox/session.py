@@ -1,0 +1,211 @@
+"""The host's end of a session: cells go in as frames, and whatever comes back is untrusted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from reasongym.core import HostError
+
+LARGEST_CELL = 1 << 17  # bytes of a frame; more than a socket's buffer could block whoever carries it
+LARGEST_REPLY = 1 << 22
+START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
+_GONE = "The session was restarted: all variables are gone."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a session may use: ``seconds`` a cell, ``memory`` MiB of addresses, ``output`` characters shown of a cell."""
+
+    seconds: float = 5.0
+    memory: int = 1024
+    output: int = 800
+    total_seconds: int = 600  # of processor, over all cells
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a cell gave. ``lost``: it took its session with it, and the next cell starts from nothing."""
+
+    output: str = ""
+    ok: bool = True
+    lost: bool = False
+    value: Any = None  # what a called function returned, as JSON (see `inside.values`)
+
+
+class Link(Protocol):
+    """One session's process, from outside."""
+
+    @property
+    def sock(self) -> socket.socket: ...
+    def kill(self) -> None: ...
+
+
+class Nursery(Protocol):
+    """A warm, isolated interpreter that forks sessions."""
+
+    def spawn(self, order: dict[str, Any]) -> Link:
+        """A new session. HostError where there can be none."""
+        ...
+
+    @property
+    def alive(self) -> bool: ...
+    def close(self) -> None: ...
+    def let_go(self) -> None:
+        """In a fork of this process: close our ends, and leave it alone."""
+        ...
+
+
+
+class _Broken(Exception):
+    """The session is of no more use; the text says why, to the model."""
+
+
+@dataclass
+class Session:
+    """A notebook: what a cell defines the next one has. Not for two threads at once.
+
+    A cell that hangs, crashes or talks out of turn loses its session, and nothing else; the next cell starts clean.
+    Only the failure of the sandbox itself raises, a HostError.
+    """
+
+    nursery: Callable[[], Nursery]
+    limits: Limits = Limits()
+    seed: int = 0
+    _link: Link | None = field(default=None, init=False)
+    _from: Nursery | None = field(default=None, init=False)
+    _remote: list[str] = field(default_factory=list, init=False)
+
+    def run(self, code: str, *, on_call: Callable[[Any], Any] | None = None) -> Reply:
+        """Run a cell. ``on_call`` answers what the cell asks of functions named with `remote`."""
+        return self._ask({"code": code, "cap": self.limits.output}, on_call)
+
+    def call(self, name: str, args: Any, kwargs: Any) -> Reply:
+        """Call a function that a cell has defined; arguments and ``value`` are JSON (see `inside.values`)."""
+        return self._ask({"call": [name, args, kwargs]}, None)
+
+    def remote(self, names: list[str]) -> None:
+        """From the next cell on, these names are functions that the host answers."""
+        self._remote = names
+
+    def close(self) -> None:
+        """End the process; a later cell would start a new one."""
+        if self._link is not None:
+            self._link.kill()
+            self._link.sock.close()
+            self._link = None
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
+
+    def _ask(self, order: dict[str, Any], on_call: Callable[[Any], Any] | None) -> Reply:
+        link = self._started()
+        number = secrets.token_hex(8)  # a reply cannot be written before its question is known
+        order = {"id": number, **order}
+        if self._remote:
+            order["remote"], self._remote = self._remote, []
+        body = json.dumps(order).encode()
+        if len(body) > LARGEST_CELL:
+            return Reply(f"ValueError: the cell is longer than {LARGEST_CELL} bytes", ok=False)
+        end = time.monotonic() + self.limits.seconds
+        try:
+            while True:
+                said = _exchange(link.sock, body, end, self.limits.seconds)
+                if not isinstance(said, dict) or said.get("id") != number:
+                    raise _Broken("RuntimeError: the cell broke the interpreter")
+                if "ask" not in said or on_call is None:
+                    return self._reply(said)
+                body = json.dumps({"answer": on_call(said["ask"])}).encode()
+        except _Broken as why:
+            self._check_host()
+            self.close()
+            return Reply(f"{why}. {_GONE}", ok=False, lost=True)
+
+    def _reply(self, said: dict[str, Any]) -> Reply:
+        """A reply as it should be, whoever wrote it."""
+        output = said.get("out", "")
+        if not isinstance(output, str) or not isinstance(said.get("ok"), bool):
+            raise _Broken("RuntimeError: the cell broke the interpreter")
+        if len(output) > self.limits.output + 3:
+            output = output[: self.limits.output]
+        return Reply(output.encode("utf-8", "replace").decode(), said["ok"], value=said.get("value"))
+
+    def _started(self) -> Link:
+        if self._link is None:
+            self._from = self.nursery()
+            order = {"memory": self.limits.memory << 20, "seconds": self.limits.total_seconds, "seed": self.seed}
+            self._link = self._from.spawn(order)
+            try:
+                if _receive(self._link.sock, time.monotonic() + START_S, START_S) != {"ready": True}:
+                    raise _Broken("it said something else")
+            except _Broken as error:
+                self.close()
+                raise HostError(f"a session of the sandbox could not start: {error}") from error
+        return self._link
+
+    def _check_host(self) -> None:
+        """Whether it was the sandbox that broke: its sessions end with it."""
+        if self._from is not None and not self._from.alive:
+            self.close()
+            raise HostError("the sandbox was lost while a cell ran")
+
+
+def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> Any:
+    """Send a frame and read one, and nothing else may have been there."""
+    sock.setblocking(False)
+    try:
+        if sock.recv(1, socket.MSG_PEEK):
+            raise _Broken("RuntimeError: an earlier cell wrote where only replies belong")
+        raise _Broken("RuntimeError: the interpreter died")
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        raise _Broken("RuntimeError: the interpreter died") from error
+    try:
+        sock.settimeout(max(1e-3, end - time.monotonic()))
+        sock.sendall(struct.pack("!I", len(body)) + body)
+    except TimeoutError as error:
+        raise _too_long(seconds) from error
+    except OSError as error:
+        raise _Broken("RuntimeError: the interpreter died") from error
+    return _receive(sock, end, seconds)
+
+
+def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
+    data, need = b"", 4
+    while len(data) < need:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise _too_long(seconds)
+        sock.settimeout(left)
+        try:
+            more = sock.recv(1 << 16)
+        except TimeoutError as error:
+            raise _too_long(seconds) from error
+        except OSError as error:
+            raise _Broken("RuntimeError: the interpreter died") from error
+        if not more:
+            raise _Broken("RuntimeError: the interpreter died (a crash, or out of memory)")
+        data += more
+        if need == 4 and len(data) >= 4:
+            need = 4 + int.from_bytes(data[:4], "big")
+            if need > LARGEST_REPLY:
+                raise _Broken("RuntimeError: the reply is too long")
+    if len(data) != need:
+        raise _Broken("RuntimeError: the cell wrote where only replies belong")
+    try:
+        return json.loads(data[4:])
+    except (ValueError, RecursionError) as error:
+        raise _Broken("RuntimeError: the cell broke the interpreter") from error
+
+
+def _too_long(seconds: float) -> _Broken:
+    return _Broken(f"TimeoutError: the cell took longer than {seconds:g} s and was stopped")
