@@ -16,7 +16,8 @@ import struct
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # Numbers of the system calls that a session may make, for x86-64 and for the 64-bit ARM. Not among them: anything that
-# makes a process, a thread, a socket, a pipe, a file or a name, or that looks at another process.
+# makes a process, a thread, a socket, a pipe, a file or a name, or that looks at another process; nor a timer, whose
+# handler would run between two cells.
 _CALLS = {
     "read": (0, 63), "write": (1, 64), "poll": (7, None), "ppoll": (271, 73), "mmap": (9, 222), "munmap": (11, 215),
     "brk": (12, 214), "futex": (202, 98), "mremap": (25, 216), "madvise": (28, 233), "mprotect": (10, 226),
@@ -28,10 +29,9 @@ _CALLS = {
     "lseek": (8, 62), "pread64": (17, 67), "readv": (19, 65), "writev": (20, 66), "dup": (32, 23), "dup2": (33, None),
     "dup3": (292, 24), "getcwd": (79, 17), "chdir": (80, 49), "select": (23, None),
     "pselect6": (270, 72), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
-    "sigaltstack": (131, 132), "pause": (34, None), "alarm": (37, None), "setitimer": (38, 103),
-    "getitimer": (36, 102), "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178), "getuid": (102, 174),
-    "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177), "getpgrp": (111, None), "uname": (63, 160),
-    "sched_yield": (24, 124), "sched_getaffinity": (204, 123), "getrandom": (318, 278), "getrlimit": (97, 163),
+    "sigaltstack": (131, 132), "pause": (34, None), "getitimer": (36, 102), "getpid": (39, 172), "getppid": (110, 173),
+    "gettid": (186, 178), "getuid": (102, 174), "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177), "getpgrp": (111, None),
+    "uname": (63, 160), "sched_yield": (24, 124), "sched_getaffinity": (204, 123), "getrandom": (318, 278), "getrlimit": (97, 163),
     "arch_prctl": (158, None), "set_robust_list": (273, 99), "rseq": (334, 293), "membarrier": (324, 283),
     "restart_syscall": (219, 128), "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
