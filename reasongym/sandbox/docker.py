@@ -55,14 +55,16 @@ class Container:
 
     def __init__(self, client: Any, config: Docker) -> None:
         self._client, self._raw, self._log, self.id = client, bytearray(), b"", ""
+        self.sock = socket.socket()  # until there is a better one
         try:
             _sweep(client)
-            found = _image(client, config.image)
-            made = client.containers.create(found, **settings(config))
+            made = client.containers.create(_image(client, config.image), **settings(config))
             self.id = made.id
+            self.sock.close()
             self.sock = _attach(made)
             made.start()
         except Exception as error:
+            self.sock.close()
             self.close(0.0)
             raise _explained(error, config) from error
 
@@ -98,10 +100,11 @@ class Container:
 
 def settings(config: Docker) -> dict[str, Any]:
     """How the container is made, as the SDK takes it."""
-    inside = {"preload": PRELOAD, "readable": images.READABLE, "landlock": False}
+    inside = {"preload": PRELOAD, "readable": images.READABLE, "landlock": True, "root": images.ROOT}
     return {
         "command": [*images.PROGRAM, json.dumps(inside)],
-        "environment": {**ENVIRONMENT, "LD_LIBRARY_PATH": f"{images.ROOT}/lib"},
+        "environment": {**ENVIRONMENT, **images.ENVIRONMENT},
+        "hostname": "sandbox",
         "working_dir": "/",
         "user": f"{UID}:{UID}",
         "network_mode": "none",
@@ -175,6 +178,7 @@ def _attach(container: Any) -> socket.socket:
         raise UserError("docker: DOCKER_HOST must be a unix:// or tcp:// address without TLS")
     ours = plain.dup()  # the SDK's own closes with its response
     made.close()
+    plain.close()
     return ours
 
 

@@ -1,7 +1,8 @@
 """A container's whole file system, packed from the Python that runs: no registry, no network, no base image.
 
 Everything is under ``/python``: the interpreter, its standard library, numpy and sympy, the C libraries that they are
-linked with, and ``inside/``. Only the loader has to be where programs look for it.
+linked with, and ``inside/``. Only the loader has to be where programs look for it. ``/python/python`` is ``/python``
+again, so that no name changes where that becomes the root.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from reasongym.sandbox.native import INSIDE, PRELOAD
 REPOSITORY = "reasongym-sandbox"
 ROOT = "/python"
 PROGRAM = [f"{ROOT}/bin/python3", "-I", f"{ROOT}/inside/nursery.py"]
-READABLE = (ROOT, "/usr/share/zoneinfo", "/dev/urandom")
+READABLE = (ROOT, "/dev/urandom")
+ENVIRONMENT = {"LD_LIBRARY_PATH": f"{ROOT}/lib", "PYTHONTZPATH": f"{ROOT}/zoneinfo"}
 _LEFT_OUT = {"test", "tests", "idlelib", "ensurepip", "tkinter", "turtledemo", "lib2to3", "site-packages"}
 _LEFT_OUT |= {"dist-packages", "lib-dynload"}  # the second is put where it belongs
 
@@ -47,6 +49,9 @@ def pack(out: Path) -> None:
     with tarfile.open(out, "w") as tar:
         for name, path in sorted({**libraries, **files}.items()):
             tar.add(os.path.realpath(path), name, filter=_anyone)
+        again = tarfile.TarInfo(f"{ROOT}{ROOT}".strip("/"))
+        again.type, again.linkname = tarfile.SYMTYPE, "."
+        tar.addfile(again)
 
 
 def _anyone(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -74,7 +79,7 @@ def _files() -> Iterator[tuple[str, Path]]:
         folder = Path(found.submodule_search_locations[0])
         yield from _tree(folder, f"{home}/{package}")
         yield from _tree(folder.with_name(f"{package}.libs"), f"{home}/{package}.libs")
-    yield from _tree(Path("/usr/share/zoneinfo"), "usr/share/zoneinfo")
+    yield from _tree(Path("/usr/share/zoneinfo"), f"{inside}/zoneinfo")
 
 
 def _tree(folder: Path, name: str) -> Iterator[tuple[str, Path]]:

@@ -25,6 +25,7 @@ import cells
 import jail
 import relay
 
+NULL = os.open("/dev/null", os.O_RDWR)  # now, since later there may be none
 
 def prepare(config: dict[str, Any]) -> dict[str, Any]:
     """Import what sessions shall find warm, then give up every right that is not needed."""
@@ -46,7 +47,8 @@ def confine(config: dict[str, Any]) -> bool:
     if os.getuid() == 0:
         raise jail.Refused("it runs as root: nothing untrusted may")
     landlock = jail.confine_files(config["readable"], ["/dev/null"])
-    if config["landlock"] and not landlock:
+    elsewhere = not landlock and "root" in config and jail.confine_root(config["root"])
+    if config["landlock"] and not landlock and not elsewhere:
         raise jail.Refused("this kernel has no Landlock (5.13 or newer, with lsm=landlock)")
     return landlock
 
@@ -61,9 +63,8 @@ def fork(fd: int, jailed: bool = True) -> int:
         if jailed:
             jail.die_with(me)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        null = os.open("/dev/null", os.O_RDWR)
         for i in range(3):
-            os.dup2(null, i)
+            os.dup2(NULL, i)
         os.dup2(fd, 3)
         os.closerange(4, 1 << 16)
         cells.serve(3, jail.confine if jailed else lambda memory, seconds: None)
