@@ -27,6 +27,7 @@ OPEN, DATA, KILL, END = range(4)
 _FRAME_MOST = 1 << 17  # of a frame from inside; the relay sends half of that
 _WAIT_MOST = LARGEST_REPLY + _FRAME_MOST  # bytes that may wait for a session's reader
 _OUT_MOST = 1 << 20  # bytes that wait for the stream, at which the sessions wait in turn
+_PATIENCE_S = 5.0  # for the relay to answer: one that does not is lost, be it dead or stopped
 _AHEAD = 2  # sessions that are forked before they are wanted
 
 
@@ -92,6 +93,8 @@ class Stream:
         self._numbers: dict[int, int] = {}  # of the sessions, by descriptor
         self._next = itertools.count(1)
         self._orders: deque[tuple[int, socket.socket]] = deque()
+        self._asking: deque[threading.Event] = deque()  # whether the relay is there
+        self._asked: deque[threading.Event] = deque()
         self._bell, self._rung = socket.socketpair()
         self._closing = self._ended = False
         self.landlock = bool(self._await()["landlock"])
@@ -152,7 +155,11 @@ class Stream:
 
     @property
     def alive(self) -> bool:
-        return not self._ended
+        """Whether the relay answers: a session may die, or be slow, because all of it does."""
+        answered = threading.Event()
+        self._asking.append(answered)
+        self._ring()
+        return not self._ended and answered.wait(_PATIENCE_S) and not self._ended
 
     def close(self) -> None:
         self._closing = True
@@ -199,6 +206,9 @@ class Stream:
                 return False
         while self._orders:
             self._open(*self._orders.popleft())
+        while self._asking:
+            self._asked.append(self._asking.popleft())
+            self._say(0, DATA)
         self._flush()
         return True
 
@@ -211,6 +221,8 @@ class Stream:
         for number, kind, body in self._frames():
             if number in self._ends:
                 self._deliver(number, kind, body)
+            elif number == 0 and self._asked:
+                self._asked.popleft().set()
         return bool(data)
 
     def _frames(self) -> Iterator[tuple[int, int, bytes]]:
@@ -291,3 +303,5 @@ class Stream:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._close_sockets()
+        while waiting := self._asked or self._asking:
+            waiting.popleft().set()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 FRAME = struct.Struct("!IIB")  # bytes that follow, number of the session, what it is
-OPEN, DATA, KILL, END = range(4)
+OPEN, DATA, KILL, END = range(4)  # number 0 is no session: what the relay says first, and data that it sends back
 MOST = 5 << 20  # bytes that may wait for a session to read them: more than the largest frame
 
 
@@ -63,6 +63,8 @@ class Relay:
             self._flush(number)
         elif kind == KILL and number in self._sessions:
             self._end(number)
+        elif number == 0:
+            tell(number, kind, data)
 
     def _open(self, number: int) -> None:
         ours, theirs = socket.socketpair()
