@@ -124,7 +124,6 @@ def write(place):
     won(place)
 each(write, *H.places)
 """,
-        bare=True,
     ),
     attack(
         "a file without a name (O_TMPFILE)",

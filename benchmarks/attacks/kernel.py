@@ -50,7 +50,7 @@ each(enter_file, "/proc/1/ns/net", f"/proc/{H.host}/ns/mnt", f"/proc/{H.victim}/
     attack("lift its filter (PR_SET_SECCOMP)", "attempt(lambda: call('prctl', 22, 0, 0, 0, 0) or won(), lambda: call('seccomp', 1, 0, struct.pack('HxxxxxxP', 0, 0)) or won())"),
     _call("personality", "0x0040000", bare=True),
     _call("keyctl", "0, -3, 1", bare=True),
-    _call("add_key", "b'user', b'reasongym', b'x', 1, -4", bare=True),
+    _call("add_key", "b'user', b'reasongym', b'x', 1, -2", bare=True),
     _call("request_key", "b'user', b'reasongym', None, -4"),
     _call("bpf", "0, struct.pack('4I', 2, 4, 4, 1) + bytes(112), 128", bare=True),
     _call("perf_event_open", "struct.pack('IIQ', 1, 128, 0) + bytes(112), 0, -1, -1, 0"),

@@ -61,7 +61,6 @@ paths = ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd
         "any family of sockets",
         "kept = each(lambda n: (call('socket', n[0], n[1], 0), n), *[(f, k) for f in range(46) for k in (1, 2, 3, 5)])\n"
         "[won(f'family {n}') for fd, n in kept]",
-        bare=True,
     ),
     attack(
         "by io_uring",

@@ -113,7 +113,7 @@ attempt(lambda: os.setpriority(os.PRIO_PROCESS, H.victim, 19) or won("nice"),
         lambda: call("ioprio_set", 1, H.victim, 0) == 0 and won("ioprio"))
 """,
     ),
-    attack("leave its group and session", "attempt(lambda: os.setsid() and won(), lambda: os.setpgid(0, 0) or won())", bare=True),
+    attack("leave its group and session", "attempt(lambda: os.setsid() or won(), lambda: os.setpgid(0, 0) or won())", bare=True),
     attack("leave a child behind", "os.fork() or time.sleep(30)", "print(6 * 7)", bare=True),
     attack(
         "leave a grandchild behind, in a session of its own",

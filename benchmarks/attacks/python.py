@@ -29,13 +29,15 @@ ATTACKS = (
     attack("random numbers seeded", "import random\nrandom.seed(1)\nrandom.seed = lambda *a: None"),
     attack("the interpreter's own objects changed", """
 import gc
-for thing in gc.get_objects():
-    if type(thing).__name__ == "Interpreter":
-        thing.names.clear(), thing.cells.append("FORGED")
-        type(thing).run = lambda *a: {"ok": True, "out": "FORGED"}
-for module in ("cells", "jail", "values", "json.encoder"):
-    for name in list(vars(sys.modules.get(module, os)))[:0] or list(vars(sys.modules[module])) if module in sys.modules else ():
-        setattr(sys.modules[module], name, None)
+def change(thing):
+    type(thing).run = type(thing).call = lambda *a: {"ok": True, "out": "FORGED", "value": 1002}
+    thing.cells.append("FORGED"), thing.names.clear()
+def remove(module):
+    for name in list(vars(module)):
+        setattr(module, name, None)
+things = [thing for thing in gc.get_objects() if type(thing).__name__ == "Interpreter"]
+[remove(sys.modules[name]) for name in ("jail", "values", "json.encoder") if name in sys.modules]
+[change(thing) for thing in things]
 """),
     attack("objects that outlive the session (immortal)", "for x in (None, True, (), '', 0):\n    ctypes.memmove(id(x), struct.pack('Q', 1 << 40), 8)"),
     attack("start-up files", """
@@ -67,7 +69,7 @@ for module in (json, os, struct):
     attack("signals that are not handled", "for s in (1, 2, 3, 10, 12, 13, 14, 15):\n    signal.signal(s, signal.SIG_IGN)\nos.kill(os.getpid(), 13)", "print(6 * 7)"),
     attack("a limit of recursion of nothing", "sys.setrecursionlimit(60)", "1 / 0", oracle=unfailing),
     _judged("f: wrong", "def f(n):\n    return n"),
-    _judged("f: a value that equals all", "class A:\n    __eq__ = lambda *a: True\n    __hash__ = int.__hash__ if 0 else lambda s: 1\ndef f(n):\n    return A()"),
+    _judged("f: a value that equals all", "class A:\n    __eq__ = lambda *a: True\n    __hash__ = lambda s: 1\ndef f(n):\n    return A()"),
     _judged("f: a number that equals all", "class A(int):\n    __eq__ = lambda *a: True\n    __hash__ = lambda s: 1\ndef f(n):\n    return A(n)"),
     _judged("f: an array that equals all", "class A:\n    __eq__ = lambda *a: True\n    def tolist(self):\n        return self\ndef f(n):\n    return A()"),
     _judged("f: true, not a number, nothing", "def f(n):\n    return [True, float('nan'), None][n % 3]"),
@@ -88,7 +90,7 @@ def f(n):
     return 1
 """),
     _judged("f: an error that says it passed", "def f(n):\n    raise SystemExit('passed')"),
-    _judged("f: assert removed", "import builtins\nbuiltins.AssertionError = SystemExit\n__debug__ if 0 else None\ndef f(n):\n    return n"),
+    _judged("f: assert removed", "import builtins\nbuiltins.AssertionError = SystemExit\ndef f(n):\n    return n"),
     _judged("f: the answer to the call, forged", """
 import json
 def f(n):

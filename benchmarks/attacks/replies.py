@@ -35,6 +35,11 @@ def _then_honest(name: str, code: str) -> Attack:
     return attack(name, _SAY + code, "print(6 * 7)", "print(6 * 7)", oracle=forged)
 
 
+def _alone(name: str, message: str) -> Attack:
+    """What it says is all that ever comes."""
+    return _then_honest(name, f"say({message})\nos._exit(0)")
+
+
 def _then_failing(name: str, code: str) -> Attack:
     return attack(name, _SAY + code, "1 / 0", oracle=unfailing)
 
@@ -43,10 +48,10 @@ ATTACKS = (
     _then_honest("answer twice", "say(mine, mine)"),
     _then_honest("answer many times", "say(*[mine] * 1000)"),
     _then_honest("answer twice, late", "say(mine)\ntime.sleep(0.05)\nsay(mine)"),
-    _then_honest("answer first with another's number", "say({**mine, 'id': '0' * 16})"),
-    _then_honest("answer without a number", "say({'ok': True, 'out': 'x'})"),
-    _then_honest("answer with a number of another type", "say({**mine, 'id': [mine['id']]})"),
-    _then_honest("be ready again", "say({'ready': True})"),
+    _alone("answer first with another's number", "{**mine, 'id': '0' * 16}"),
+    _alone("answer without a number", "{'ok': True, 'out': 'x'}"),
+    _alone("answer with a number of another type", "{**mine, 'id': [mine['id']]}"),
+    _alone("be ready again", "{'ready': True}"),
     _then_honest("answer and hang", "say(mine)\nwhile True:\n    pass"),
     _then_honest("half an answer, then hang", "os.write(3, frame(mine)[:-3])\ntime.sleep(9)"),
     _then_honest("half a length", "os.write(3, b'\\0\\0')\ntime.sleep(9)"),
@@ -54,23 +59,24 @@ ATTACKS = (
     _then_honest("an answer byte by byte", "for b in frame({**mine, 'out': 'x' * 10**7}):\n    os.write(3, bytes([b]))"),
     _then_honest("a length of 4 GiB", "os.write(3, b'\\xff' * 4)\ntime.sleep(9)"),
     _then_honest("a length of 4 GiB, and data", "os.write(3, b'\\xff' * 4)\nwhile True:\n    os.write(3, bytes(65536))"),
-    _then_honest("no length", "say(b'')"),
+    _alone("no length", "b''"),
     _then_honest("noise", "os.write(3, os.urandom(1000))"),
-    _then_honest("no JSON", "say(b'{\"id\": ')"),
-    _then_honest("no UTF-8", "say(b'\"\\xff\\xfe\"')"),
-    _then_honest("deep JSON", "say(b'[' * 2_000_000)"),
-    _then_honest("deep JSON with the right number", "say(json.dumps(mine)[:-1].encode() + b', \"value\": ' + b'[' * 10**6 + b']' * 10**6 + b'}')"),
-    _then_honest("JSON that takes much memory", "say(json.dumps(mine)[:-1].encode() + b', \"value\": [' + b'[],' * 1_300_000 + b'[]]}')"),
-    _then_honest("JSON with a number of a million digits", "say(b'9' * 10**6)"),
-    _then_honest("JSON's names for what is no number", "say(b'{\"id\": NaN, \"ok\": Infinity}')"),
-    _then_honest("a key twice", "say(json.dumps(mine)[:-1].encode() + b', \"id\": \"x\"}')"),
-    _then_honest("a list", "say([mine])"),
-    _then_honest("an output that is no text", "say({**mine, 'out': {'FORGED': 1}})"),
-    _then_honest("an output of half characters", "say({**mine, 'out': chr(0xd800) * 700})"),
-    _then_honest("an output that is too long", "say({**mine, 'out': 'x' * 3_000_000})"),
-    _then_honest("an ok that is neither", "say({**mine, 'ok': 'yes'})"),
-    _then_honest("a value that nobody asked for", "say({**mine, 'value': {'int': '0x7'}})"),
-    _then_honest("a question that nobody answers", "say({'id': mine['id'], 'ask': ['f', [], {}]})"),
+    _alone("no JSON", "b'{\"id\": '"),
+    _alone("no UTF-8", "b'\"\\xff\\xfe\"'"),
+    _alone("deep JSON", "b'[' * 200_000"),
+    _alone("deep JSON with the right number", "json.dumps(mine)[:-1].encode() + b', \"value\": ' + b'[' * 10**5 + b']' * 10**5 + b'}'"),
+    _alone("JSON that takes much memory", "json.dumps(mine)[:-1].encode() + b', \"value\": [' + b'[],' * 87_000 + b'[]]}'"),
+    _alone("JSON of 4 MiB", "json.dumps(mine)[:-1].encode() + b', \"value\": [' + b'[],' * 1_300_000 + b'[]]}'"),
+    _alone("JSON with a number of a million digits", "b'9' * 200_000"),
+    _alone("JSON's names for what is no number", "b'{\"id\": NaN, \"ok\": Infinity}'"),
+    _alone("a key twice", "json.dumps(mine)[:-1].encode() + b', \"id\": \"x\"}'"),
+    _alone("a list", "[mine]"),
+    _alone("an output that is no text", "{**mine, 'out': {'FORGED': 1}}"),
+    _alone("an output of half characters", "{**mine, 'out': chr(0xd800) * 700}"),
+    _alone("an output that is too long", "{**mine, 'out': 'x' * 200_000}"),
+    _alone("an ok that is neither", "{**mine, 'ok': 'yes'}"),
+    _alone("a value that nobody asked for", "{**mine, 'value': {'int': '0x7'}}"),
+    _alone("a question that nobody answers", "{'id': mine['id'], 'ask': ['f', [], {}]}"),
     _then_honest("close the reply's descriptor", "os.close(3)"),
     _then_honest("put another in its place", "os.dup2(os.open('/dev/null', os.O_RDWR), 3)"),
     _then_honest("a copy of it, kept for later", "keep = os.dup(3)\ndef f(*_):\n    os.write(keep, frame(mine))\nsignal.signal(signal.SIGALRM, f)\nsignal.setitimer(0, 0.02)"),

@@ -34,7 +34,7 @@ PLACES = tuple(
     dict.fromkeys(
         ["/", "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run", "/home", "/root", "/etc", "/mnt", "/opt", "/srv"]
         + [os.path.expanduser("~"), os.getcwd(), str(INSIDE), sys.prefix, sysconfig.get_path("stdlib")]
-        + [sysconfig.get_path("purelib"), "/usr/lib", "/usr/local/lib", "/proc", "/sys", "/work", "/app", "/data"]
+        + [sysconfig.get_path("purelib"), "/usr/lib", "/usr/local/lib", "/proc", "/sys", "/app", "/data"]
     )
 )
 # Catches every signal that can be caught and says so; readable for whoever may look at a process of its user.
@@ -119,8 +119,9 @@ class Scene:
         if handle is not None:
             with open(f"/proc/self/fdinfo/{handle}") as file:
                 return int(next(line for line in file if line.startswith("Pid:")).split()[1])
-        found = [pid for pid in look.parents() if look.inside(pid) == number and _runs_nursery(pid)]
-        return max(found, default=None)  # the youngest; it has just been started
+        container = getattr(getattr(session._from, "_source", None), "id", "")
+        found = [pid for pid in look.parents() if look.inside(pid) == number and _runs_nursery(pid, container)]
+        return found[0] if found else None
 
     def facts(self) -> str:
         """A cell that gives an attacker all that it could wish to know, but the secret."""
@@ -192,7 +193,7 @@ class Scene:
         for name in (".", *sorted(os.listdir(self.folder))):
             path = os.path.join(self.folder, name)
             s = os.lstat(path)
-            found[name] = (s.st_mode, s.st_uid, s.st_gid, s.st_size, s.st_mtime_ns, s.st_nlink, os.listxattr(path))
+            found[name] = (s.st_mode, s.st_uid, s.st_gid, s.st_size, s.st_mtime_ns, s.st_nlink, os.listxattr(path, follow_symlinks=False))
         return found
 
     def _state(self) -> list[str]:
@@ -276,8 +277,8 @@ class Servers:
         self._wake.close()
 
 
-def _runs_nursery(pid: int) -> bool:
-    return "nursery.py" in _text(f"/proc/{pid}/cmdline")
+def _runs_nursery(pid: int, container: str) -> bool:
+    return "nursery.py" in _text(f"/proc/{pid}/cmdline") and container in _text(f"/proc/{pid}/cgroup")
 
 
 def _text(path: str) -> str:

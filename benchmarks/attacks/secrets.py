@@ -76,7 +76,7 @@ print(len(seen), *found)
 def tell(path):
     with open(path, "rb", buffering=0) as file:
         return won(path) if file.read(64) else None
-each(tell, "/proc/kcore", "/proc/kallsyms", "/dev/kmsg", "/proc/kmsg", "/proc/iomem", "/sys/kernel/notes", "/proc/1/stack")
+each(tell, "/proc/kcore", "/proc/kallsyms", "/dev/kmsg", "/proc/iomem", "/sys/kernel/notes", "/proc/1/stack")
 buffer = ctypes.create_string_buffer(4096)
 [won("the kernel's log") for n in attempt(lambda: call("syslog", 3, buffer, 4095)) if n]
 """,
