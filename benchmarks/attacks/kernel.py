@@ -44,7 +44,6 @@ each(enter_file, "/proc/1/ns/net", f"/proc/{H.host}/ns/mnt", f"/proc/{H.victim}/
     attack(
         "take capabilities (capset)",
         "call('capset', struct.pack('Ii', 0x20080522, 0), struct.pack('6I', *[0xFFFFFFFF, 0xFFFFFFFF, 0] + [0x1FF, 0x1FF, 0]))\nwon()",
-        bare=True,
     ),
     attack("be dumped and traced again (PR_SET_DUMPABLE)", "call('prctl', 4, 1, 0, 0, 0)\nwon()", bare=True),
     attack("lift its filter (PR_SET_SECCOMP)", "attempt(lambda: call('prctl', 22, 0, 0, 0, 0) or won(), lambda: call('seccomp', 1, 0, struct.pack('HxxxxxxP', 0, 0)) or won())"),

@@ -130,20 +130,23 @@ class Watch:
         self._thread.join()
 
     def _watch(self) -> None:
-        born: dict[int, int] = {}
         turn = 0
         while not self._over.wait(0.005):
+            self._look(newborn=turn % 3 == 0)
             turn += 1
-            if turn % 3 == 1:
-                self._newborn(born)
-            resident = 0
-            for pid in (self._pid, *self.peak.processes):
-                now = status(pid) if pid is not None else {}
-                resident += int(now.get("VmRSS", "0 kB").split()[0])
-                self.peak.threads = max(self.peak.threads, int(now.get("Threads", 1)))
-            self.peak.memory = max(self.peak.memory, resident / 1024)
+        self._look()
 
-    def _newborn(self, born: dict[int, int]) -> None:
+    def _look(self, newborn: bool = True) -> None:
+        if newborn:
+            self._newborn()
+        resident = 0
+        for pid in (self._pid, *self.peak.processes):
+            now = status(pid) if pid is not None else {}
+            resident += int(now.get("VmRSS", "0 kB").split()[0])
+            self.peak.threads = max(self.peak.threads, int(now.get("Threads", 1)))
+        self.peak.memory = max(self.peak.memory, resident / 1024)
+
+    def _newborn(self) -> None:
         """Processes that came up since, and descend from the session, or from its world but not from its nursery."""
         for name in os.listdir("/proc"):
             if not name.isdigit() or int(name) in self._seen:
@@ -151,7 +154,6 @@ class Watch:
             self._seen.add(int(name))
             parent = parent_of(int(name))
             if parent is not None and parent != self._nursery:
-                born[int(name)] = parent
                 if parent == self._pid or parent in self._roots or parent in self.peak.processes:
                     self.peak.processes.add(int(name))
 

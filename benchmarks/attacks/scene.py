@@ -75,6 +75,7 @@ class Scene:
         self.marker = f"marker-{secrets.token_hex(8)}"
         os.environ["REASONGYM_SECRET"] = self.secret
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans of a session become ours, to be seen
+        self._dead: list[subprocess.Popen[bytes]] = []
         self.folder = tempfile.mkdtemp(prefix="reasongym-attacks-")
         self._files()
         self.servers = Servers(self.folder, self.secret)
@@ -183,8 +184,8 @@ class Scene:
         if not said and self.victim.poll() is None and state["State"][0] == "S" and state["TracerPid"] == "0":
             return []
         self.victim.kill()
-        self.victim.wait()
         self.victim.stdout.close()
+        self._dead.append(self.victim)  # to be waited for when whoever traces it has gone
         self._start_victim()
         return [f"a process of the host got {said.strip() or 'a signal'}"]
 
@@ -202,10 +203,11 @@ class Scene:
 
     def close(self) -> None:
         self.sibling.close()
-        self.victim.kill()
-        self.victim.wait()
         assert self.victim.stdout is not None
         self.victim.stdout.close()
+        self.victim.kill()
+        for victim in [*self._dead, self.victim]:
+            victim.wait()
         self.servers.close()
         shutil.rmtree(self.folder)
         os.environ.pop("REASONGYM_SECRET", None)

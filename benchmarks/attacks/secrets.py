@@ -15,7 +15,6 @@ libc = ctypes.CDLL(None)
 libc.getenv.restype = ctypes.c_char_p
 print(os.environ.get("REASONGYM_SECRET"), os.environb.get(b"REASONGYM_SECRET"), libc.getenv(b"REASONGYM_SECRET"))
 """,
-        bare=True,
     ),
     attack(
         "in environments of other processes",
