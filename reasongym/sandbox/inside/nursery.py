@@ -27,6 +27,7 @@ import relay
 
 NULL = os.open("/dev/null", os.O_RDWR)  # now, since later there may be none
 
+
 def prepare(config: dict[str, Any]) -> dict[str, Any]:
     """Import what sessions shall find warm, then give up every right that is not needed."""
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
@@ -50,7 +51,7 @@ def confine(config: dict[str, Any]) -> bool:
     elsewhere = not landlock and "root" in config and jail.confine_root(config["root"])
     if config["landlock"] and not landlock and not elsewhere:
         raise jail.Refused("this kernel has no Landlock (5.13 or newer, with lsm=landlock)")
-    return landlock
+    return bool(landlock)
 
 
 def fork(fd: int, jailed: bool = True) -> int:
