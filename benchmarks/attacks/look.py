@@ -183,3 +183,15 @@ def _namespace(pid: int) -> str:
     with suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/pid")
     return ""
+
+
+def remembers(pid: int, text: bytes) -> bool:
+    """Whether ``text`` is anywhere in its memory, as far as we may read that."""
+    with suppress(OSError), open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            start, end = (int(x, 16) for x in line.split()[0].split("-"))
+            with suppress(OSError, ValueError, OverflowError):
+                memory.seek(start)
+                if "r" in line.split()[1] and text in memory.read(end - start):
+                    return True
+    return False
