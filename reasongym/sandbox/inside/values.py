@@ -1,10 +1,11 @@
-"""Plain Python values as JSON and back: what may cross between two sandboxes. No code can, and no classes.
+"""Plain Python values as JSON and back: what may cross between two sandboxes. No code can, and no class but Python's.
 
-What is not plain stays where it is, and a number stands for it (see `cells.Interpreter`).
+What is not plain stays where it is, and a number stands for it (see `far`).
 """
 
 from __future__ import annotations
 
+import builtins
 import itertools
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +29,12 @@ _PARTS: dict[str, Any] = {
     "Fraction": (Fraction, lambda v: [v.numerator, v.denominator]),
     "Decimal": (Decimal, lambda v: [str(v)]),
 }
+_PLAIN: dict[type, Any] = {  # of subclasses
+    **{str: str.__str__, int: int.__int__, float: float.__float__},
+    **{t: t for t in (bytes, bytearray, list, tuple, set, frozenset, deque, dict)},
+}
+_NUMBERS: dict[Any, Any] = {Integral: int, Rational: Fraction, Real: float}  # sympy's are among them
+_TYPES = {name: kind for name, kind in vars(builtins).items() if isinstance(kind, type)}  # before any cell
 _OF_VIEWS = {type(view({}.items())): name for name, view in _VIEWS.items()}
 
 
@@ -56,16 +63,14 @@ def encode(value: Any, keep: Callable[[Any], int] | None = None) -> Any:
 
 
 def _other(value: Any, keep: Callable[[Any], int] | None) -> Any:
-    for plain in (str, bytes, bytearray, list, tuple, set, frozenset, deque, dict):
+    for plain, of in _PLAIN.items():
         if isinstance(value, plain):
-            return encode(plain.__str__(value) if plain is str else plain(value), keep)
-    if isinstance(value, int):
-        return encode(int.__int__(value))
+            return encode(of(value), keep)
     if hasattr(type(value), "tolist"):  # numpy, without importing it
         return encode(value.tolist(), keep)
-    for abstract, plain in ((Integral, int), (Rational, Fraction), (Real, float)):  # sympy's are among them
+    for abstract, of in _NUMBERS.items():
         if isinstance(value, abstract):
-            return encode(plain(value))
+            return encode(of(value))
     if isinstance(value, type) or not hasattr(type(value), "__next__"):
         return _kept(value, keep)
     taken = list(itertools.islice(value, LONGEST + 1))
@@ -75,6 +80,8 @@ def _other(value: Any, keep: Callable[[Any], int] | None) -> Any:
 
 
 def _kept(value: Any, keep: Callable[[Any], int] | None) -> Any:
+    if isinstance(value, type) and _TYPES.get(value.__name__) is value:
+        return {"type": value.__name__}
     if keep is None:
         raise TypeError(f"a {type(value).__name__} cannot leave the sandbox: only plain values can")
     return {"kept": keep(value)}
@@ -90,7 +97,7 @@ def _text(value: str) -> Any:
 
 
 def decode(data: Any, find: Callable[[int], Any] | None = None) -> Any:
-    """The value again; ``find`` gives what stands for a number. ValueError or TypeError for JSON of another kind."""
+    """The value again; ``find`` gives what stands for a number. An error for JSON of another kind."""
     if not isinstance(data, dict):
         return data
     ((kind, inside),) = data.items()
@@ -106,6 +113,8 @@ def decode(data: Any, find: Callable[[int], Any] | None = None) -> Any:
         return _HEX[kind](inside)
     if kind in _PARTS:
         return _PARTS[kind][0](*map(decode, inside))
+    if kind == "type":
+        return _TYPES[inside]
     if kind == "kept" and find is not None:
         return find(inside)
     raise ValueError(f"a value of the kind {kind!r} cannot enter the sandbox")
