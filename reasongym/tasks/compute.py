@@ -74,11 +74,15 @@ def digits(rng: np.random.Generator, level: int) -> Work:
     return Work(question, total, f"print(sum(int(d) for d in str({base}**{exponent})))")
 
 
-def factorial(rng: np.random.Generator, level: int) -> Work:
-    n, factor = _in(rng, 25, 50) * (1 + level), _of(rng, 3)
-    question = f"What is the sum of the decimal digits of {factor} * {n}!, where {n}! is the factorial of {n}?"
-    code = f"import math\nprint(sum(int(d) for d in str({factor} * math.factorial({n}))))"
-    return Work(question, sum(map(int, str(factor * math.factorial(n)))), code)
+def factorials(rng: np.random.Generator, level: int) -> Work:
+    n, modulus = _in(rng, 15, 40) * (1 + level), _of(rng, 4 + level // 2)
+    question = f"What is the remainder of the sum of the factorials 1! + 2! + ... + {n}! modulo {modulus}?"
+    code = f"import math\nprint(sum(math.factorial(k) for k in range(1, {n} + 1)) % {modulus})"
+    total = term = 1
+    for k in range(2, n + 1):
+        term = term * k % modulus
+        total += term
+    return Work(question, total % modulus, code)
 
 
 def primes(rng: np.random.Generator, level: int) -> Work:

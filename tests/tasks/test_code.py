@@ -300,7 +300,7 @@ def test_a_host_that_fails_gives_no_score(monkeypatch: pytest.MonkeyPatch, tmp_p
     task = Code(source=written(tmp_path, row))
     assert task.verify(task.problem(0), fenced("def f(x): return 1")).valid  # it does not run either
     problem = Problem.of("?", **{**TASK.problem(1).data, "before": "assert __name__ == 'builtins'"})
-    found = TASK.verify(problem, fenced("x = 1"))
+    found = TASK.verify(problem, fenced("def digit_squares(n): pass"))
     assert not found.valid and "what a problem itself defines does not run" in found.detail["error"]
     monkeypatch.setattr("reasongym.exam.open_session", _lost)
     found = TASK.verify(TASK.problem(1), fenced("x = 1"))
