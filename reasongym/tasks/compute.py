@@ -161,21 +161,20 @@ def divisor(rng: np.random.Generator, level: int) -> Work:
     return Work(question, math.gcd(a, b), f"import math\nprint(math.gcd({a}, {b}))")
 
 
-_ALL = (
-    power,
-    digits,
-    factorial,
-    primes,
-    binomial,
-    determinant,
-    double_sum,
-    recurrence,
-    coprime,
-    numeral,
-    days,
-    divisor,
-)
-KINDS: dict[str, Callable[[np.random.Generator, int], Work]] = {kind.__name__: kind for kind in _ALL}
+KINDS: dict[str, Callable[[np.random.Generator, int], Work]] = {
+    "power": power,
+    "digits": digits,
+    "factorials": factorials,
+    "primes": primes,
+    "binomial": binomial,
+    "determinant": determinant,
+    "double_sum": double_sum,
+    "recurrence": recurrence,
+    "coprime": coprime,
+    "numeral": numeral,
+    "days": days,
+    "divisor": divisor,
+}
 
 
 def _in(rng: np.random.Generator, low: int, high: int) -> int:
