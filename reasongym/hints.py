@@ -19,11 +19,10 @@ from collections.abc import Iterator, Sequence
 
 from reasongym.core import Trajectory
 
-OPENER = (
-    "Let me take this step by step, and let Python do the calculating.\n"  # a thinking's prefix: longcot(prefix=...)
-)
-TEDIOUS = "Doing this by hand is tedious; Python makes it short.\n```python\n"
-TRUST = "Python does not miscalculate, so I need not check these numbers again.\n"
+# A thinking's prefix, as in LongCoT(prefix=OPENER)
+OPENER = "Let me take this step by step, and let Python do the calculating.\n"
+TEDIOUS = "That is tedious to work out in my head; Python makes it short.\n```python\n"
+TRUST = "Numbers that Python has worked out can be relied on. What do they say?\n"
 
 HEAVY = 9  # multiplications of digits, and digits added, that are too much for a head
 NEAR = 200  # characters between two steps of one calculation, and after an output in which a doubt is about it
@@ -47,8 +46,9 @@ _DOUBT = re.compile(
     r"|(?:don't|do not|can't|cannot) trust|I doubt|suspicious)",
     re.IGNORECASE,
 )
-_LOGIC = re.compile(
-    r"\b(?:code|program|script|logic|formula|approach|algorithm|condition|loop|function|bug|assum\w+|interpret\w+)",
+_DENIED = re.compile(r"\b(?:no|not|instead|rather|without|tedious|python)\b|n't\b", re.IGNORECASE)
+_LOGIC = re.compile(  # or no doubt at all
+    r"\b(?:no need|need not|needn't|without|code|program|script|logic|formula|approach|algorithm|condition|loop|function|bug|assum\w+|interpret\w+)",
     re.IGNORECASE,
 )
 
@@ -61,9 +61,8 @@ def delayed(text: str) -> int | None:
     result an earlier block of code or output shows is no calculation but a quotation.
     """
     prose = _prose(text)
-    by_hand = ((m.start(), m.end(), HEAVY) for m in _BY_HAND.finditer(prose))
     start, end, effort = 0, 0, 0
-    for at, until, cost in sorted([*_steps(text, prose), *by_hand]):
+    for at, until, cost in sorted([*_steps(text, prose), *_by_hand(prose)]):
         if at - end > NEAR or text[end:at] != prose[end:at]:  # far away, or with a block in between
             start, effort = at, 0
         start = start if effort else at
@@ -129,6 +128,13 @@ def _steps(text: str, prose: str) -> Iterator[tuple[int, int, int]]:
             yield step.start(), step.end(), _effort(step[1])
 
 
+def _by_hand(prose: str) -> Iterator[tuple[int, int, int]]:
+    """Where the text says that it calculates by hand, as a heavy step."""
+    for said in _BY_HAND.finditer(prose):
+        if not _DENIED.search(re.split(r"[.!?\n]", prose[_sentence(prose, said.start()) :][:NEAR])[0]):
+            yield said.start(), said.end(), HEAVY
+
+
 def _effort(expression: str) -> int:
     """Operations on digits: as many as the product of the lengths for a multiplication, as the longer one for a sum."""
     numbers = [len(re.sub(r"\D", "", n)) for n in re.findall(_NUMBER, expression)]
@@ -139,4 +145,6 @@ def _effort(expression: str) -> int:
 
 def _sentence(prose: str, at: int) -> int:
     """Where the sentence around ``at`` begins."""
-    return max((m.end() for m in re.finditer(r"(?:[.!?:]\s+|\n\s*)", prose[:at])), default=0)
+    ends = [(prose.rfind(end, 0, at), end) for end in (". ", "! ", "? ", ": ", "\n")]
+    start = max((place + len(end) for place, end in ends if place >= 0), default=0)
+    return at - len(prose[start:at].lstrip())

@@ -48,6 +48,8 @@ def test_a_hint_at_heavy_calculation_by_hand(before: str, rest: str) -> None:
         "```output\n123456 * 654321 = 80779853376\n```\n",
         "12 * 12 = 144." + " and so on" * 30 + " 11 * 11 = 121." + " and so on" * 30 + " 13 * 13 = 169",
         f"12 * 12 = 144.\n{RUN}11 * 12 = 132.",
+        "Instead of long division, I let Python do it. I would not calculate that by hand.",
+        f"{TEDIOUS}print(2)\n```\n{TRUST}",
     ],
 )
 def test_no_hint_where_little_is_calculated(text: str) -> None:
@@ -81,6 +83,9 @@ def test_a_hint_after_an_output_that_is_doubted(doubt: str) -> None:
         "The formula assumes n > 0; let me verify the formula.",
         "Now the next part." + " More." * 40 + " Let me verify that.",
         "```python\nprint('let me verify')\n```\n",
+        "There is no need to double-check that.",
+        f"{TRUST}They say 56088.",
+        f"{TEDIOUS}print(2)\n```\n",
     ],
 )
 def test_no_hint_where_the_output_is_believed_or_the_program_looked_at(after: str) -> None:
@@ -96,7 +101,10 @@ def test_the_first_of_the_two_is_hinted_at() -> None:
     assert hinted(by_hand + "\n" + doubt) == TEDIOUS and hinted(doubt + by_hand) == RUN + TRUST
 
 
-@pytest.mark.parametrize("text", ["9" * 50_000, "1+" * 50_000, "```python\n" * 9_000, "(-" * 50_000, "1 = " * 30_000])
+@pytest.mark.parametrize(
+    "text",
+    ["9" * 50_000, "1+" * 50_000, "```python\n" * 9_000, "(-" * 50_000, "1 = " * 30_000, "No carrying the 1. " * 3000],
+)
 def test_any_text_is_read_in_bounded_time(text: str) -> None:
     start = time.monotonic()
     hinted(text)
@@ -123,6 +131,7 @@ def test_a_thought_goes_on_from_the_block_that_the_hint_opens() -> None:
     thought = go_on(problem, cut, "print(1234 * 5678)\n```\n", "\\boxed{7006652}")
     assert thought.verdict.score == 1.0 and thought.info["tools"][0]["code_runs"] == 1
     assert thought.text == f"We multiply. {TEDIOUS}print(1234 * 5678)\n```\n```output\n7006652\n```\n\\boxed{{7006652}}"
+    assert [row["response"] for row in rows([thought])] == [thought.text], "it is learned from"
     [segment] = thought.segments
     assert sum(segment.mask) == len("print(1234 * 5678)\n```\n\\boxed{7006652}") + 1, "the hint is not learned"
 
@@ -137,6 +146,7 @@ def test_a_thought_goes_on_after_an_output_with_the_variables_of_its_blocks() ->
     assert cut == f"{failed}{unrun}{first}{TRUST}" and thought.text.endswith("```output\n43\n```\n\\boxed{43}")
     told = {"code_runs": 1, "code_errors": 0, "code_empty": 0, "code_given": 2}
     assert thought.verdict.score == 1.0 and thought.info["tools"] == [told]
+    assert [row["response"] for row in rows([thought])] == [thought.text], "it is learned from"
 
 
 def test_the_opener_is_a_prefix_of_every_window() -> None:

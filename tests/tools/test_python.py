@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasongym import ByteTokenizer, Completion, Delethink, Problem, ReasoningEnv, UserError, pack, rollout
+from reasongym import ByteTokenizer, Completion, Delethink, Problem, ReasoningEnv, UserError, pack, rollout, sandbox
 from reasongym.algos.losses import policy_loss
 from reasongym.core import Segment, Trajectory
 from reasongym.policies.scripted import Scripted
@@ -349,6 +351,21 @@ def test_the_environment_pickles_between_two_blocks() -> None:
         assert one.step(block("print(x)"))[0]["response"].endswith(output("42"))
         *_, info = one.step("\\boxed{42}")
         assert list(info["tools"][0].values()) == [2, 0, 1, 0] and info["correct"] == 1.0
+
+
+def test_a_sandbox_that_is_killed_in_mid_call_makes_the_episode_invalid_and_the_next_one_has_another() -> None:
+    env = ReasoningEnv("arithmetic", "longcot", [Python()])
+    env.reset(seed=0, options={"problem": PROBLEM})
+    env.step(block("x = 1"))
+    running: Any = sandbox.nursery()
+    killer = threading.Timer(0.3, running.process.kill)
+    killer.start()
+    _, reward, terminated, truncated, info = env.step(block("import time\ntime.sleep(4)"))
+    killer.join()
+    assert math.isnan(reward) and (terminated, truncated, info["valid"]) == (False, True, False)
+    assert "sandbox" in info["error"] and info["tools"][0]["code_runs"] == 1
+    env.reset(seed=0, options={"problem": PROBLEM})
+    assert env.step(block("6 * 7"))[0]["response"].endswith(output("42"))
 
 
 # --- replay, as the official code does it
