@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -358,7 +360,7 @@ def test_a_sandbox_that_is_killed_in_mid_call_makes_the_episode_invalid_and_the_
     env.reset(seed=0, options={"problem": PROBLEM})
     env.step(block("x = 1"))
     running: Any = sandbox.nursery()
-    killer = threading.Timer(0.3, running.process.kill)
+    killer = threading.Timer(0.3, os.killpg, (running.process.pid, signal.SIGKILL))
     killer.start()
     _, reward, terminated, truncated, info = env.step(block("import time\ntime.sleep(4)"))
     killer.join()
