@@ -45,7 +45,7 @@ class Shown:
             rest = text[4 * self.half :]
         if rest or len(self.head) > 4 * self.half:
             self.cut = True
-            self.tail = (self.tail + self.head[self.half :] + rest)[-self.half :]
+            self.tail = (self.tail + self.head[self.half :] + rest)[-2 * self.half :]  # blanks at its end will go
             self.head = self.head[: self.half]
         return len(text)
 
