@@ -112,7 +112,7 @@ def f(n):
         level = level.f_back
         order = level.f_locals.get("order")
         if isinstance(order, dict) and "id" in order:
-            for value in ({"far": 10**9}, {"far": [1]}, {"far": None}, {"int": 1002}, {"dict": 7}, {"x": 1}, {}):
+            for value in ({"kept": 10**9}, {"kept": [1]}, {"kept": None}, {"type": "int"}, {"int": 1002}, {"dict": 7}, {"x": 1}, {}):
                 body = json.dumps({"id": order["id"], "ok": True, "value": value}).encode()
                 os.write(3, struct.pack("!I", len(body)) + body)
                 os._exit(0)
