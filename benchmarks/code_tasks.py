@@ -1,6 +1,6 @@
 """Do real solutions pass their own hidden tests, and does nothing else?
 
-    python -m benchmarks.code_tasks [--humaneval FILE.jsonl] [--mbpp FILE.jsonl] [--seconds 15] [--save]
+    python -m benchmarks.code_tasks [--humaneval FILE.jsonl] [--mbpp FILE.jsonl] [--seconds 30] [--save]
 
 Every row's solution must pass, and every wrong answer to it must fail: a function that does nothing, one that leaves
 the process, one whose value says that it equals everything, patches of ``assert``, of the built-ins and of
@@ -135,7 +135,7 @@ def examine(task: Code, rows: int) -> dict[str, Any]:
     return {**found, "wrong": wrong, "verify_ms_p50": 1e3 * float(np.median(times)), "s": time.perf_counter() - started}
 
 
-def main(humaneval: str = "", mbpp: str = "", seconds: float = 15.0, rows: int = 0, save: bool = False) -> bool:
+def main(humaneval: str = "", mbpp: str = "", seconds: float = 30.0, rows: int = 0, save: bool = False) -> bool:
     started = time.perf_counter()
     nursery()
     sources = {name: path for name, path in (("humaneval", humaneval), ("mbpp", mbpp)) if path} or {"own": EXAMPLES}
@@ -148,7 +148,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--humaneval", default="", help="HumanEval.jsonl")
     parser.add_argument("--mbpp", default="", help="mbpp.jsonl")
-    parser.add_argument("--seconds", type=float, default=15.0, help="for the tests of a row")
+    parser.add_argument("--seconds", type=float, default=30.0, help="for the tests of a row")
     parser.add_argument("--rows", type=int, default=0, help="only the first rows of each")
     parser.add_argument("--save", action="store_true")
     sys.exit(not main(**vars(parser.parse_args())))
