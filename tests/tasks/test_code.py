@@ -173,6 +173,19 @@ def test_classes_of_the_answer_stay_with_it() -> None:
     assert verdict(NODE, equal + "def depth(n): return Node(1)").score == 0.0
 
 
+def test_no_error_ends_the_tests_early(tmp_path: Path) -> None:
+    """In one process, StopIteration from within a map is taken for its end, and ``all`` of nothing is true."""
+    tests = ["assert all(map(lambda n: f(n) == n, [1, 2, 3]))"]
+    check = "def check(candidate):\n    assert candidate(1) == 1\n    candidate(2)\n"
+    rows = {"text": "f", "test_list": tests}, {"prompt": "def f(n):", "entry_point": "f", "test": check}
+    task = Code(source=written(tmp_path, *rows))
+    for error in ("StopIteration", "StopIteration(1)", "GeneratorExit", "type('Mine', (StopIteration,), {})"):
+        found = task.verify(task.problem(0), fenced(f"def f(n): raise {error}"))
+        assert (found.score, found.detail["error"]) == (0.0, "RuntimeError")
+    assert task.verify(task.problem(1), fenced("def f(n): return [0, 1][n]")).detail["error"] == "IndexError"
+    assert task.verify(task.problem(1), fenced("def f(n): return n")).score == 1.0
+
+
 def test_shares() -> None:
     code = "def digit_squares(n): return 0 if n == 0 else 5"
     assert (verdict(1, code).score, verdict(1, code, score="share").score) == (0.0, 0.5)
@@ -287,7 +300,9 @@ def test_faults_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="code: row 1 of .* shape .KeyError.'test_list'"):
         Code(source=written(tmp_path, {"text": "x"})).problem(0)
     with pytest.raises(UserError, match="row 1 of .*SyntaxError"):
-        Code(source=written(tmp_path, {"text": "x", "code": "def", "test_list": []})).problem(0)
+        Code(source=written(tmp_path, {"text": "x", "code": "def", "test_list": ["f()"]})).problem(0)
+    with pytest.raises(UserError, match="row 1 of .*test_list is empty"):
+        Code(source=written(tmp_path, {"text": "x", "test_list": []})).problem(0)
     with pytest.raises(UserError, match="no problem 8; there are problems 0 to 7"):
         TASK.problem(8)
     with pytest.raises(UserError, match="score='most' must be 'all' or 'share'"):
