@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.code_tasks import WRONG, renamed
+from benchmarks.code_tasks import WRONG, main, renamed, right
 from reasongym.core import Demonstrator, FiniteTask, HostError, UserError, Verdict
 from reasongym.exam import asked, imports
 from reasongym.tasks.code import EXAMPLES, Code, last_block, make
@@ -322,3 +322,15 @@ def test_a_host_that_fails_gives_no_score(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def _lost(*_: Any) -> Any:
     raise HostError("the engine is lost")
+
+
+def test_the_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(rows=2, seconds=5.0)
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])["sets"]["own"]
+    assert (said["n"], said["passed"], said["accepted"], said["weak"], said["invalid"]) == (2, 2, [], [], 0)
+    assert set(said["wrong"]) == {*WRONG, "another's"}
+
+
+def test_what_is_right_in_one_process() -> None:
+    problem = TASK.problem(1)
+    assert right(problem, problem.answer) and not right(problem, "def digit_squares(n): return 5")
