@@ -99,7 +99,7 @@ def main() -> None:
         if begin(config, control.sendall):
             serve_socket(control)
     else:
-        carrier = relay.Relay(lambda fd: fork(fd, config.get("jail", True)))
+        carrier = relay.Relay(lambda fd: fork(fd, config.get("jail", True)), config.get("silence", 1e6))
         if begin(config, lambda said: relay.tell(0, relay.DATA, said)):
             carrier.serve()
 
