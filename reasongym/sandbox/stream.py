@@ -131,7 +131,9 @@ class Stream:
 
     def spawn(self) -> Link:
         with self._lock:
-            self._ahead = deque(link for link in self._ahead if link.waits())
+            for _ in range(len(self._ahead)):
+                link = self._ahead.popleft()
+                self._ahead.append(link) if link.waits() else link.sock.close()
             while len(self._ahead) <= _AHEAD:
                 self._ahead.append(self._order())
             return self._ahead.popleft()

@@ -51,7 +51,7 @@ def confine(config: dict[str, Any]) -> bool:
     elsewhere = not landlock and "root" in config and jail.confine_root(config["root"])
     if config["landlock"] and not landlock and not elsewhere:
         raise jail.Refused("this kernel has no Landlock (5.13 or newer, with lsm=landlock)")
-    return landlock
+    return bool(landlock)
 
 
 def fork(fd: int, jailed: bool = True) -> int:

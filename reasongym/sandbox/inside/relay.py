@@ -12,7 +12,7 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 FRAME = struct.Struct("!IIB")  # bytes that follow, number of the session, what it is
@@ -80,7 +80,7 @@ class Relay:
         self._poller.register(ours, select.POLLIN)
 
     @contextlib.contextmanager
-    def _expendable(self):  # type: ignore[no-untyped-def]
+    def _expendable(self) -> Iterator[None]:
         """What is forked here is what the kernel kills when memory runs out, rather than this process."""
         self._set_score(b"1000")
         try:
