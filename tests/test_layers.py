@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TIERS = [
     ["core"],
     ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces"],
-    ["answers", "cnf", "sandbox", "shaping", "algos.normalise"],
-    ["curriculum", "algos", "rewards", "segments"],
+    ["answers", "cnf", "hints", "sandbox", "shaping", "algos.normalise"],
+    ["curriculum", "algos", "exam", "rewards", "segments"],
     ["tasks", "tools"],
     ["env"],
     ["rollout", "policies"],

@@ -73,7 +73,7 @@ def confine_files(readable: list[str], writable: list[str]) -> bool:
 
 
 def confine_root(root: str) -> bool:
-    """Instead of Landlock, where one may (gVisor): nothing but the tree ``root`` is there. False where one may not."""
+    """Instead of Landlock, where anybody may (gVisor): nothing but the tree ``root``. False where one may not."""
     if _libc.unshare(1 << 28):  # CLONE_NEWUSER, in which chroot is allowed
         return False
     os.chroot(root)
