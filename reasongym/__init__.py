@@ -23,6 +23,7 @@ if _TYPE_CHECKING:
         HostError,
         Policy,
         Problem,
+        Reporter,
         Request,
         ResetNeeded,
         Sampling,
@@ -65,6 +66,7 @@ __all__ = [
     "Policy",
     "Problem",
     "ReasoningEnv",
+    "Reporter",
     "Request",
     "ResetNeeded",
     "Rows",
@@ -92,7 +94,7 @@ __all__ = [
 # Where each name lives: a module is loaded when the first of its names is asked for (PEP 562), so that
 # ``import reasongym`` costs hardly more than gymnasium, and ``gym.make`` alone pays for the environment.
 _HOMES = {
-    "core": "Batch Completion Curriculum Demonstrator FiniteTask Group HostError Policy Problem Request "
+    "core": "Batch Completion Curriculum Demonstrator FiniteTask Group HostError Policy Problem Reporter Request "
     "ResetNeeded Sampling Schedule Segment Session Shaper StreamingPolicy Task Thinking Tokenizer Tool "
     "Trajectory UserError Verdict",
     "env": "ReasoningEnv ShapeReward",
@@ -132,6 +134,7 @@ IDS = {
     "LongCoT-v0": {"task": "register", "thinking": "longcot"},
     "Delethink-v0": {"task": "register", "thinking": "delethink"},
     "SAT-v0": {"task": "sat", "thinking": "longcot"},
+    "CodeInterpreter-v0": {"task": "arithmetic(digits=6, terms=8)", "thinking": "longcot", "tools": "python"},
 }
 for _id, _parts in IDS.items():
     if _id not in _gym.registry:

@@ -161,6 +161,7 @@ class Info(TypedDict):
     valid: bool
     verdict: NotRequired[Verdict]  # on the last step only, as are the rest
     text: NotRequired[str]  # the whole thought
+    tools: NotRequired[list[dict[str, int | float]]]  # what each tool's session reports, in the order of the tools
     correct: NotRequired[float]  # the verdict's score, for vector envs and loggers
     error: NotRequired[str]  # what failed, where valid is False
 
@@ -245,6 +246,13 @@ class Session(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """A tool's session that also counts what it did: what a reward knows of it, which no text can forge."""
+
+    def report(self) -> dict[str, int | float]: ...
 
 
 class Tool(Protocol):

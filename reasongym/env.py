@@ -20,6 +20,7 @@ from reasongym.core import (
     Info,
     Observation,
     Problem,
+    Reporter,
     ResetNeeded,
     Session,
     Task,
@@ -237,9 +238,10 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
     def _end(self, *, truncated: bool) -> Step:
         text = self._text()
         verdict = self._verify(text)
+        reports = [session.report() if isinstance(session, Reporter) else {} for session in self._sessions]
         self.close()
         reward = float(verdict.score) if verdict.valid else float("nan")
-        info = self._info(room=0, valid=verdict.valid, verdict=verdict, text=text, correct=reward)
+        info = self._info(room=0, valid=verdict.valid, verdict=verdict, text=text, tools=reports, correct=reward)
         if not verdict.valid:
             info["error"] = str(verdict.detail.get("error", "the host failed"))
             truncated = True

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # Lowest first. A name stands for the module and for everything under it that has no name of its own here.
 TIERS = [
     ["core"],
-    ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "sandbox", "spaces"],
-    ["answers", "cnf", "shaping", "algos.normalise"],
+    ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces"],
+    ["answers", "cnf", "sandbox", "shaping", "algos.normalise"],
     ["curriculum", "algos", "rewards", "segments"],
     ["tasks", "tools"],
     ["env"],

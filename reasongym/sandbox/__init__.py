@@ -1,8 +1,8 @@
 """Running code that nobody trusts: sessions of Python, isolated by the best means that this machine has.
 
 ``open_session()`` takes the first of `BACKENDS` that can start here and passes a short self-test of real attacks. Each
-session is a process of its own, forked warm (numpy and sympy imported) and then confined: no file but the
-interpreter's can be read and none written, no socket, no further process or thread, and memory, time and output bounded.
+session is a process of its own, forked warm (numpy and sympy imported) and then confined: no file but the interpreter's
+can be read and none written, there is no socket, no further process or thread, and memory, time and output are bounded.
 ``docs/sandbox.md`` says what that covers, and what not.
 """
 
@@ -12,7 +12,7 @@ import atexit
 import os
 import threading
 import warnings
-from typing import Any, Protocol
+from typing import Protocol
 
 from reasongym import parts
 from reasongym.core import HostError, UserError
@@ -38,7 +38,11 @@ _lock = threading.Lock()
 
 
 def open_session(
-    backend: str = "auto", limits: Limits = Limits(), *, seed: int = 0, unsafe: bool = False  # noqa: B008  (frozen)
+    backend: str = "auto",
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
+    *,
+    seed: int = 0,
+    unsafe: bool = False,  # noqa: B008  (frozen)
 ) -> Session:
     """A new session, which starts its process with its first cell.
 
