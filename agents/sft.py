@@ -58,7 +58,7 @@ class Args:
     data: str = ""
     """A jsonl or parquet file (or hub id) with "prompt" and "response", instead of the task's demonstrations."""
     model: str = "tiny"
-    """A hub id, a folder, or "tiny" or "tiny-sat", the models inside this package."""
+    """A hub id, a folder, or "tiny", "tiny-sat" or "tiny-python", the models inside this package."""
     fresh: bool = False
     """Begin from random weights of the model's architecture."""
     out: str = "runs/sft"
