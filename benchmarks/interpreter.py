@@ -2,11 +2,11 @@
 
     python -m benchmarks.interpreter --seeds 3 [--steps 60] [--out runs/interpreter] [--save]
 
-The task is `reasongym.tasks.doubling`: long by hand, one line of Python. The model "tiny-python" of the package has seen
-both ways, most often by hand and carelessly. Both arms begin from it and differ in one thing: in the arm without the
-tool nothing answers a block of code, so that arm can only mend its handwork. Rewards are the truth; nothing pays for a
-call, and nothing for a short thought. Before and after, each is asked the same new problems, and each is asked in the
-other arm's environment too. What is done is kept in ``--out``: a run that was stopped goes on from there.
+The task is `reasongym.tasks.doubling`: long by hand, one line of Python. The model "tiny-python" of the package has
+seen both ways, most often by hand and carelessly. Both arms begin from it and differ in one thing: in the arm without
+the tool nothing answers a block of code, so that arm can only mend its handwork. Rewards are the truth; nothing pays
+for a call, and nothing for a short thought. Before and after, each is asked the same new problems, and each is asked in
+the other arm's environment too. What is done is kept in ``--out``: a run that was stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import finish
+from benchmarks.report import ROOT, finish
 from reasongym import cli
 from reasongym.core import Sampling, Trajectory
 from reasongym.metrics import mean_ci95
 
+DOCS = ROOT / "docs"
 TASK = {"task": "doubling", "budget": 192}
 ENVS = {
     "python": ("CodeInterpreter-v0", {**TASK, "tools": ["python(hint='')"]}),
@@ -56,7 +57,7 @@ def main(args: Args) -> None:
             spent.write_text(json.dumps(time.perf_counter() - started))
     curves = {tool: [read_curve(args, tool, seed) for seed in seeds] for tool in ENVS}
     asked = [cell for part in cells for cell in part]
-    picture = draw(curves, Path(args.out, "interpreter.png"))
+    picture = draw(curves, DOCS / "interpreter.png" if args.save else Path(args.out, "interpreter.png"))
     print(table(asked))
     print(f"\npicture: {picture}")
     finish("interpreter", *verdict(curves, asked, picture), seeds=seeds, started=started, save=args.save)
@@ -92,7 +93,11 @@ def ask(args: Args, arm: str, seed: int, model: str, *tools: str) -> list[dict[s
     from reasongym.policies.hf import HF
 
     policy, few = HF(model, slots=128), max(1, args.problems // 4)
-    wanted = [(tools[0], "sampled", args.problems), (tools[0], "greedy", few), *((t, "sampled", few) for t in tools[1:])]
+    wanted = [
+        (tools[0], "sampled", args.problems),
+        (tools[0], "greedy", few),
+        *((t, "sampled", few) for t in tools[1:]),
+    ]
     cells = []
     for tool, mode, count in wanted:
         cells.append({"arm": arm, "seed": seed, "tool": tool, "mode": mode, **cell(policy, tool, mode, count, seed)})
@@ -131,7 +136,7 @@ def guesses(attempts: list[Trajectory]) -> float | None:
     """Of the right answers, the share that neither called nor wrote the honest number of lines."""
     right = [t for t in attempts if t.verdict.score == 1]
     honest = [
-        any(report.get("code_runs", 0) for report in t.info["tools"]) or t.text.count("\n") == t.problem.data["n"] + 1
+        any(report.get("code_runs", 0) for report in t.info["tools"]) or t.text.count("\n") == t.problem.data["n"] + 2
         for t in right
     ]
     return 1.0 - float(np.mean(honest)) if right else None
@@ -148,7 +153,8 @@ def read_curve(args: Args, tool: str, seed: int) -> dict[str, list[float]]:
 
 
 def table(cells: list[dict[str, Any]]) -> str:
-    lines = [f"{'arm':7} {'seed':4} {'asked with':10} {'mode':8} {'n':>4} {'accuracy':>8}  {'95 %':9} {'calls':>6} {'tokens':>6}"]
+    head = f"{'arm':7} {'seed':4} {'asked with':10} {'mode':8} {'n':>4} {'accuracy':>8}  {'95 %':9} {'calls':>6}"
+    lines = [f"{head} {'tokens':>6}"]
     for c in cells:
         low, high = c["ci95"]
         lines.append(
@@ -179,7 +185,7 @@ def draw(curves: dict[str, list[dict[str, list[float]]]], path: Path) -> str:
     axes[0].legend()
     figure.savefig(path, dpi=110)
     plt.close(figure)
-    return str(path)
+    return path.name
 
 
 def verdict(

@@ -9,7 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-Example = Sequence[Sequence[int]]  # by turns what is given and what is learned: a prompt, a response, a tool's output...
+Example = Sequence[Sequence[int]]  # by turns what is given and what is learned: prompt, response, output, response...
 
 
 @dataclass(frozen=True)

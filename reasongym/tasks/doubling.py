@@ -18,12 +18,12 @@ _ANSWER = re.compile(r"[0-9]+")
 
 @dataclass(frozen=True)
 class Doubling:
-    """``4173*2**17%10000=``: double a number n times, keep its last ``digits`` digits, and write ``=`` and what is left.
+    """``4173*2**16%10000=``: double a number n times, keeping its last ``digits`` digits, then write ``=`` and those.
 
-    By hand a thought has n + 1 lines, a countdown and the number (``17 4173``, ``16 8346``, ... ``00 3456``), then
-    ``=3456``: 8 n + 13 tokens of bytes. Every token depends on few others at constant distances: a digit on the one
-    above it and on whether the one above and to the right is 5 or more. With Python it is the prompt between two
-    fences, and the answer copied from the output: 37 tokens for any n.
+    By hand a thought has n + 1 lines, a countdown and the number (``16 4173``, ``15 8346``, ... ``00 1728``), a line
+    ``---`` and ``=1728``: 8 n + 18 bytes with the end. Every byte depends on few others at constant distances: a digit
+    on the one above it and on whether the one above and to the right is 5 or more. With Python it is the prompt between
+    two fences and, 10 bytes after it stood in the output as it is after a line ``---``, the answer: 37 bytes for any n.
 
     ``level`` 0 draws n uniformly from ``low`` .. ``high``; level k > 0 has exactly n = k steps. The first number and
     the answer have no leading zero. ``demonstrate`` takes Python with probability ``calls``. By hand it is
@@ -35,14 +35,16 @@ class Doubling:
     """
 
     low: int = 10
-    high: int = 20
+    high: int = 16
     digits: int = 4
     calls: float = 0.0
     careless: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.low <= self.high <= 99 or self.digits < 1:
-            raise UserError(f"doubling: low={self.low}, high={self.high}, digits={self.digits} must be positive, high < 100")
+            raise UserError(
+                f"doubling: low={self.low}, high={self.high}, digits={self.digits} must be from 1, low <= high < 100"
+            )
         if not 0 <= self.calls <= 1:
             raise UserError(f"doubling: calls={self.calls} must be a share from 0 to 1")
 
@@ -72,7 +74,7 @@ class Doubling:
         for left in range(problem.data["n"] - 1, -1, -1):
             number = self._double(number, rng)
             lines.append(f"{left:02} {number}")
-        return "\n".join([*lines, f"={number}"])
+        return "\n".join([*lines, "---", f"={number}"])
 
     def _double(self, number: str, rng: np.random.Generator) -> str:
         given = [*map(int, number), 0]

@@ -9,7 +9,7 @@ from reasongym.core import Problem, UserError
 from reasongym.tasks.doubling import Doubling
 
 EXAMPLE = Problem.of("4173*2**4%10000=", "6768", 4, start=4173, n=4)
-BY_HAND = "04 4173\n03 8346\n02 6692\n01 3384\n00 6768\n=6768"
+BY_HAND = "04 4173\n03 8346\n02 6692\n01 3384\n00 6768\n---\n=6768"
 CALL = "```python\n4173*2**4%10000\n```\n=6768"
 
 
@@ -30,12 +30,13 @@ def test_python_agrees() -> None:
             problem = task.sample(rng)
             assert str(eval(problem.prompt[:-1])) == problem.answer and len(problem.answer) == digits
             text = task.demonstrate(problem, rng)
-            assert task.verify(problem, text).score == 1.0 and len(text) == (digits + 4) * (problem.data["n"] + 1) + digits + 1
+            assert task.verify(problem, text).score == 1.0
+            assert len(text) == (digits + 4) * (problem.data["n"] + 1) + 4 + digits + 1
 
 
 def test_levels() -> None:
     rng = np.random.default_rng(0)
-    assert {Doubling().sample(rng).data["n"] for _ in range(300)} == set(range(10, 21))
+    assert {Doubling().sample(rng).data["n"] for _ in range(300)} == set(range(10, 17))
     assert {Doubling().sample(rng, 7).data["n"] for _ in range(20)} == {7}
 
 
@@ -46,7 +47,7 @@ def test_the_careless_forget_carries_and_go_on_from_there() -> None:
         problem = task.sample(rng)
         text = task.demonstrate(problem, rng)
         right.append(task.verify(problem, text).score)
-        numbers = [line[3:] for line in text.split("\n")[:-1]]
+        numbers = [line[3:] for line in text.split("\n")[:-2]]
         assert numbers[0] == str(problem.data["start"]) and text.endswith(f"={numbers[-1]}")
         for before, after in zip(numbers, numbers[1:], strict=False):
             doubled += 1
