@@ -1,6 +1,6 @@
 """Does a model learn to call the interpreter? GRPO from one checkpoint, with the tool and without it.
 
-    python -m benchmarks.interpreter --seeds 3 [--steps 60] [--out runs/interpreter] [--save]
+    python -m benchmarks.interpreter --seeds 3 [--steps 40] [--out runs/interpreter] [--save]
 
 The task is `reasongym.tasks.doubling`: long by hand, one line of Python. The model "tiny-python" of the package has
 seen both ways, most often by hand and carelessly. Both arms begin from it and differ in one thing: in the arm without
@@ -37,7 +37,7 @@ CURVES = {"reward": "reward", "code_runs": "calls a problem", "length": "sampled
 @dataclass
 class Args:
     seeds: int = 3
-    steps: int = 60
+    steps: int = 40
     problems: int = 512
     """New problems that each arm is asked at the end; greedily and in the other arm's environment a quarter."""
     out: str = "runs/interpreter"
