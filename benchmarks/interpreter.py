@@ -3,10 +3,11 @@
     python -m benchmarks.interpreter --seeds 3 [--steps 40] [--out runs/interpreter] [--save]
 
 The task is `reasongym.tasks.doubling`: long by hand, one line of Python. The model "tiny-python" of the package has
-seen both ways, most often by hand and carelessly. Both arms begin from it and differ in one thing: in the arm without
-the tool nothing answers a block of code, so that arm can only mend its handwork. Rewards are the truth; nothing pays
-for a call, and nothing for a short thought. Before and after, each is asked the same new problems, and each is asked in
-the other arm's environment too. What is done is kept in ``--out``: a run that was stopped goes on from there.
+seen both ways, most often by hand and carelessly. All arms begin from it, on the same problems: with the tool, paid the
+truth alone; with the tool, paid as CoRT pays (a tenth less where no code ran or all of it failed); and without the
+tool, where nothing answers a block of code, so that this arm can only mend its handwork. Before and after, each is
+asked new problems, sampled and greedily, and some in the other environment. What is done is kept in ``--out``: a run
+that was stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -30,8 +31,19 @@ ENVS = {
     "python": ("CodeInterpreter-v0", {**TASK, "tools": ["python(hint='')"]}),
     "none": ("LongCoT-v0", TASK),
 }
+
+
+@dataclass(frozen=True)
+class Arm:
+    tool: str
+    reward: str  # a shaper, or the truth
+
+
+ARMS = {"python": Arm("python", "truth"), "python-cort": Arm("python", "cort"), "none": Arm("none", "truth")}
+NAMES = {"python": "with Python", "python-cort": "with Python, CoRT's reward", "none": "without"}
+BUDGETS = (64, 96, 128)
 RECIPE = "--prompts 16 --group 8 --updates 4 --loss-norm token --lr 1e-4 --save-every 1000 --resume".split()
-CURVES = {"reward": "reward", "code_runs": "calls a problem", "length": "sampled tokens a problem"}
+CURVES = {"score": "reward (the truth)", "code_runs": "calls a problem", "length": "sampled tokens a problem"}
 
 
 @dataclass
@@ -52,10 +64,10 @@ def main(args: Args) -> None:
     Path(args.out).mkdir(parents=True, exist_ok=True)
     cells = [kept(Path(args.out, f"base-{tool}.json"), lambda: ask(args, "base", 0, args.model, tool)) for tool in ENVS]  # noqa: B023
     for seed in seeds:
-        for tool in ENVS:
-            cells.append(kept(Path(args.out, f"{tool}-seed{seed}.json"), lambda: run(args, tool, seed)))  # noqa: B023
+        for arm in ARMS:
+            cells.append(kept(Path(args.out, f"{arm}-seed{seed}.json"), lambda: run(args, arm, seed)))  # noqa: B023
             spent.write_text(json.dumps(time.perf_counter() - started))
-    curves = {tool: [read_curve(args, tool, seed) for seed in seeds] for tool in ENVS}
+    curves = {arm: [read_curve(args, arm, seed) for seed in seeds] for arm in ARMS}
     asked = [cell for part in cells for cell in part]
     picture = draw(curves, DOCS / "interpreter.png" if args.save else Path(args.out, "interpreter.png"))
     print(table(asked))
@@ -73,19 +85,20 @@ def kept(path: Path, make: Any) -> list[dict[str, Any]]:
 # --- one run: train, then ask
 
 
-def run(args: Args, tool: str, seed: int) -> list[dict[str, Any]]:
+def run(args: Args, arm: str, seed: int) -> list[dict[str, Any]]:
     from reasongym.agents import grpo
 
-    out, (env, settings) = folder(args, tool, seed), ENVS[tool]
+    out, tool, reward = folder(args, arm, seed), ARMS[arm].tool, ARMS[arm].reward
+    env, settings = ENVS[tool]
     flags = ["--env", env, "--model", args.model, "--out", str(out), "--seed", str(seed), "--steps", str(args.steps)]
-    parsed = cli.parse(grpo.Args, [*flags, *RECIPE])
+    parsed = cli.parse(grpo.Args, [*flags, *RECIPE, *(["--shaper", reward] if reward != "truth" else [])])
     parsed.env_settings |= settings
     grpo.main(parsed)
-    return ask(args, tool, seed, f"{out}/step-{args.steps:06d}", *dict.fromkeys([tool, *ENVS]))
+    return ask(args, arm, seed, f"{out}/step-{args.steps:06d}", *dict.fromkeys([tool, *ENVS]))
 
 
-def folder(args: Args, tool: str, seed: int) -> Path:
-    return Path(args.out, f"{tool}-seed{seed}")
+def folder(args: Args, arm: str, seed: int) -> Path:
+    return Path(args.out, f"{arm}-seed{seed}")
 
 
 def ask(args: Args, arm: str, seed: int, model: str, *tools: str) -> list[dict[str, Any]]:
@@ -114,7 +127,17 @@ def cell(policy: Any, tool: str, mode: str, count: int, seed: int) -> dict[str, 
     problems = [envs[0].unwrapped.task.sample(rng) for _ in range(count)]  # type: ignore[attr-defined]
     done = evaluate(policy, envs, problems, sampling=Sampling(float(mode == "sampled")), seed=seed)
     figures = {k: v for k, v in done.summary().items() if k != "invalid"}
-    return {**figures, "guesses": guesses(done.attempts), "kinds": kinds(done.attempts)}
+    return {
+        **figures,
+        "accuracy_at": {budget: accuracy_at(done.attempts, budget) for budget in BUDGETS},
+        "guesses": guesses(done.attempts),
+        "kinds": kinds(done.attempts),
+    }
+
+
+def accuracy_at(attempts: list[Trajectory], budget: int) -> float:
+    """The accuracy with a smaller budget: an answer is a thought's last word, so one that is cut is wrong."""
+    return float(np.mean([t.verdict.score * (t.info["used"] <= budget) for t in attempts]))
 
 
 def kinds(attempts: list[Trajectory]) -> dict[str, Any]:
@@ -145,20 +168,20 @@ def guesses(attempts: list[Trajectory]) -> float | None:
 # --- what a person sees
 
 
-def read_curve(args: Args, tool: str, seed: int) -> dict[str, list[float]]:
+def read_curve(args: Args, arm: str, seed: int) -> dict[str, list[float]]:
     from reasongym.report.log import read_log
 
-    log = read_log(folder(args, tool, seed) / "metrics.jsonl")
+    log = read_log(folder(args, arm, seed) / "metrics.jsonl")
     return {key: [float(line.get(key, 0.0)) for line in log] for key in (*CURVES, "step_s")}
 
 
 def table(cells: list[dict[str, Any]]) -> str:
-    head = f"{'arm':7} {'seed':4} {'asked with':10} {'mode':8} {'n':>4} {'accuracy':>8}  {'95 %':9} {'calls':>6}"
+    head = f"{'arm':11} {'seed':4} {'asked with':10} {'mode':8} {'n':>4} {'accuracy':>8}  {'95 %':9} {'calls':>6}"
     lines = [f"{head} {'tokens':>6}"]
     for c in cells:
         low, high = c["ci95"]
         lines.append(
-            f"{c['arm']:7} {c['seed']:4} {c['tool']:10} {c['mode']:8} {c['problems']:4} {c['accuracy']:8.2f}  "
+            f"{c['arm']:11} {c['seed']:4} {c['tool']:10} {c['mode']:8} {c['problems']:4} {c['accuracy']:8.2f}  "
             f"{low:.2f}-{high:.2f} {c.get('code_runs', 0.0):6.2f} {c['thought_tokens']:6.0f}"
         )
     return "\n".join(lines)
@@ -173,10 +196,10 @@ def draw(curves: dict[str, list[dict[str, list[float]]]], path: Path) -> str:
 
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.5), layout="constrained")
     for axis, (key, title) in zip(axes, CURVES.items(), strict=True):
-        for tool, runs in curves.items():
+        for arm, runs in curves.items():
             values = np.array([run[key] for run in runs])
             steps = range(1, values.shape[1] + 1)
-            axis.plot(steps, values.mean(0), label={"none": "without the tool"}.get(tool, f"with {tool}"))
+            axis.plot(steps, values.mean(0), label=NAMES[arm])
             axis.fill_between(steps, values.min(0), values.max(0), alpha=0.2)
         axis.set_title(title)
         axis.set_xlabel("GRPO step (16 problems x 8 attempts)")
@@ -191,35 +214,39 @@ def draw(curves: dict[str, list[dict[str, list[float]]]], path: Path) -> str:
 def verdict(
     curves: dict[str, list[dict[str, list[float]]]], cells: list[dict[str, Any]], picture: str
 ) -> tuple[bool, dict[str, Any]]:
-    """With the tool, at every seed: reward and calls rise, tokens fall, and it ends above the arm without."""
+    """At every seed: with the tool, reward and calls rise and tokens fall; and it takes fewer tokens than without."""
     arms = [
         {
-            "tool": tool,
+            "arm": arm,
+            "tool": ARMS[arm].tool,
+            "reward": ARMS[arm].reward,
             "seed": seed,
-            "reward_first": ends(run["reward"])[0],
-            "reward_last": ends(run["reward"])[1],
+            "reward_first": ends(run["score"])[0],
+            "reward_last": ends(run["score"])[1],
             "calls": ends(run["code_runs"]),
             "tokens": ends(run["length"]),
             "train_s": sum(run["step_s"]),
         }
-        for tool, runs in curves.items()
+        for arm, runs in curves.items()
         for seed, run in enumerate(runs)
     ]
-    final = {tool: [a for a in arms if a["tool"] == tool] for tool in curves}
+    without = {a["seed"]: a for a in arms if a["tool"] == "none"}
     ok = all(
-        a["reward_last"] > a["reward_first"] + 0.3
-        and a["calls"][1] > a["calls"][0] + 0.5
-        and a["tokens"][1] < 0.6 * a["tokens"][0]
-        and a["reward_last"] > b["reward_last"]
-        and a["tokens"][1] < b["tokens"][1]
-        for a, b in zip(final["python"], final["none"], strict=True)
+        a["reward_last"] > a["reward_first"]
+        and a["calls"][1] > a["calls"][0]
+        and a["tokens"][1] < a["tokens"][0]
+        and a["tokens"][1] < without[a["seed"]]["tokens"][1]
+        and a["reward_last"] >= 0.9
+        for a in arms
+        if a["tool"] != "none"
     )
     over_seeds = {
-        tool: {
-            "reward_last": spread([a["reward_last"] for a in found]),
-            "tokens_last": spread([a["tokens"][1] for a in found]),
+        arm: {
+            "reward_last": spread([ends(run["score"])[1] for run in runs]),
+            "calls_last": spread([ends(run["code_runs"])[1] for run in runs]),
+            "tokens_last": spread([ends(run["length"])[1] for run in runs]),
         }
-        for tool, found in final.items()
+        for arm, runs in curves.items()
     }
     return ok, {"arms": arms, "over_seeds": over_seeds, "cells": cells, "png": picture}
 

@@ -43,16 +43,25 @@ def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(interpreter, "DOCS", tmp_path)
     small = "--prompts 2 --group 4 --updates 1 --lr 1e-4 --resume --no-tensorboard".split()
     monkeypatch.setattr(interpreter, "RECIPE", small)
-    args = interpreter.Args(seeds=2, steps=2, problems=8, out=str(tmp_path / "runs"), save=True)
+    args = interpreter.Args(seeds=1, steps=2, problems=8, out=str(tmp_path / "runs"), save=True)
     interpreter.main(args)
     got = json.loads((tmp_path / "interpreter.json").read_text())
     assert COMMON | {"arms", "cells", "over_seeds", "png"} <= got.keys() and not got["ok"]
-    assert [(a["tool"], a["seed"]) for a in got["arms"]] == [("python", 0), ("python", 1), ("none", 0), ("none", 1)]
+    assert [(a["tool"], a["reward"], a["seed"]) for a in got["arms"]] == [
+        ("python", "truth", 0),
+        ("python", "cort", 0),
+        ("none", "truth", 0),
+    ]
     for arm in got["arms"]:
-        assert {"reward_first", "reward_last", "calls", "tokens"} <= arm.keys() and min(arm["tokens"]) > 5
+        assert {"reward_first", "reward_last"} <= arm.keys() and min(arm["tokens"]) > 5
         assert max(arm["calls"]) <= 1.5 and (arm["tool"] == "python" or arm["calls"] == [0, 0])
+    for cell in got["cells"]:
+        at = list(cell["accuracy_at"].values())
+        assert at == sorted(at) and at[-1] <= cell["accuracy"] and sum(k["n"] for k in cell["kinds"].values()) in (2, 8)
     log = read_log(tmp_path / "runs" / "python-seed0" / "metrics.jsonl")
     assert all({"code_runs", "code_errors", "length"} <= line.keys() for line in log)
+    paid = read_log(tmp_path / "runs" / "python-cort-seed0" / "metrics.jsonl")
+    assert all(line["score"] - 0.1 <= line["reward"] <= line["score"] for line in paid)
     assert (tmp_path / "interpreter.png").stat().st_size > 10_000
 
     def never(*args: Any) -> None:
