@@ -26,6 +26,7 @@ if _TYPE_CHECKING:
         Reporter,
         Request,
         ResetNeeded,
+        Resumer,
         Sampling,
         Schedule,
         Segment,
@@ -69,6 +70,7 @@ __all__ = [
     "Reporter",
     "Request",
     "ResetNeeded",
+    "Resumer",
     "Rows",
     "Sampling",
     "Schedule",
@@ -95,7 +97,7 @@ __all__ = [
 # ``import reasongym`` costs hardly more than gymnasium, and ``gym.make`` alone pays for the environment.
 _HOMES = {
     "core": "Batch Completion Curriculum Demonstrator FiniteTask Group HostError Policy Problem Reporter Request "
-    "ResetNeeded Sampling Schedule Segment Session Shaper StreamingPolicy Task Thinking Tokenizer Tool "
+    "ResetNeeded Resumer Sampling Schedule Segment Session Shaper StreamingPolicy Task Thinking Tokenizer Tool "
     "Trajectory UserError Verdict",
     "env": "ReasoningEnv ShapeReward",
     "rollout": "rollout think",

@@ -250,9 +250,16 @@ class Session(Protocol):
 
 @runtime_checkable
 class Reporter(Protocol):
-    """A tool's session that also counts what it did: what a reward knows of it, which no text can forge."""
+    """A tool's session that also counts what it did: all that a reward knows of it, so no text can forge it."""
 
     def report(self) -> dict[str, int | float]: ...
+
+
+@runtime_checkable
+class Resumer(Protocol):
+    """A tool's session that can take over what a given thought (``reset``'s ``response``) has already done."""
+
+    def resume(self, text: str) -> None: ...
 
 
 class Tool(Protocol):

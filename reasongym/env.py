@@ -22,6 +22,7 @@ from reasongym.core import (
     Problem,
     Reporter,
     ResetNeeded,
+    Resumer,
     Session,
     Task,
     Thinking,
@@ -162,6 +163,9 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
             context = self.tokenizer.encode(response)
             self._trace.append(context)
             self._kept += context
+            for session in self._sessions:
+                if isinstance(session, Resumer):
+                    session.resume(self._text())
         elif response is not None:
             ids, finish = self._read_action(response)
             if finish == "end" or len(ids) >= self._room():

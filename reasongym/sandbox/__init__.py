@@ -64,10 +64,21 @@ def open_session(
 def nursery(backend: str = "auto", *, unsafe: bool = False) -> Nursery:
     """The nursery of this process for a backend, started if need be."""
     with _lock:
-        found = _nurseries.get(backend)
-        if found is None or not found.alive:
-            found = _nurseries[backend] = _best(unsafe) if backend == "auto" else _start(backend)
-        return found
+        return _running(backend) or _keep(backend, _best(unsafe) if backend == "auto" else _start(backend))
+
+
+def _running(backend: str) -> Nursery | None:
+    """The nursery that there is, if it lives; what is left of a dead one is cleared away."""
+    found = _nurseries.get(backend)
+    if found is not None and not found.alive:
+        found.close()
+        return None
+    return found
+
+
+def _keep(backend: str, found: Nursery) -> Nursery:
+    _nurseries[backend] = found
+    return found
 
 
 def _start(backend: str) -> Nursery:
@@ -82,8 +93,7 @@ def _best(unsafe: bool) -> Nursery:
     why = []
     for name in BACKENDS:
         try:
-            found = _nurseries.get(name)
-            found = _nurseries[name] = found if found is not None and found.alive else _start(name)
+            found = _running(name) or _keep(name, _start(name))
             selftest.check(found)
         except (UserError, HostError) as error:
             why.append(str(error))

@@ -6,6 +6,7 @@ import array
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -121,7 +122,12 @@ class Native:
 
     @property
     def alive(self) -> bool:
-        return self.process.poll() is None
+        """Whether the other end of the socket is still there: it goes before any session dies of it."""
+        if self._control.fileno() < 0 or self.process.poll() is not None:
+            return False
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        return not any(event & (select.POLLHUP | select.POLLERR) for _, event in poller.poll(0))
 
     def close(self) -> None:
         self._control.close()  # at which it ends, and its sessions with it

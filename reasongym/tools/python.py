@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Any, Literal, NamedTuple
@@ -13,6 +13,7 @@ from reasongym.core import Problem, UserError
 
 OPEN, CLOSE = "```python", "```"
 NOTICE = "[SYSTEM] This was the last run: no further code is executed. Reason on to the answer without it."
+COUNTS = ("code_runs", "code_errors", "code_empty", "code_given")
 _NOTHING = ("", "[]", "Done")  # what CoRT's reward takes for no output
 _FAILURE = re.compile("error|exception|traceback", re.IGNORECASE)
 _PRINTS = ("print", "pprint", "sp.pprint", "sympy.pprint", "rprint")
@@ -90,7 +91,7 @@ class Interpreter:
     tool: Python
     seed: int
     cells: list[Cell] = field(default_factory=list)  # of which the interpreter's state is made
-    counts: dict[str, int] = field(default_factory=lambda: {"code_runs": 0, "code_errors": 0, "code_empty": 0})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     seen: int = 0  # characters of the thought up to the last run
     _live: sandbox.Session | None = None
 
@@ -107,8 +108,13 @@ class Interpreter:
         return shown(reply.output, NOTICE if last else "")
 
     def report(self) -> dict[str, int | float]:
-        """How many blocks ran, how many of them failed, and how many others printed nothing."""
+        """How many blocks ran, how many of them failed and how many others said nothing; how many were given."""
         return dict(self.counts)
+
+    def resume(self, text: str) -> None:
+        """Take over the blocks of a thought to go on from: they run before the next one, and use up no call."""
+        self.cells = list(cells_of(text))
+        self.counts["code_given"] = len(self.cells)
 
     def close(self) -> None:
         if self._live is not None:
@@ -159,6 +165,30 @@ def last_block(text: str) -> str:
         if line == CLOSE:
             return ""
     return ""
+
+
+def cells_of(text: str) -> Iterator[Cell]:
+    """The blocks of a thought that have an output below them, and those outputs: a given text is taken at its word."""
+    code: list[str] = []
+    output: list[str] = []
+    place = ""  # what the line before belongs to
+    for raw in text.split("\n"):
+        line = raw.strip()
+        if place == "output" and line != CLOSE:
+            output.append(raw)
+        elif place == "output":
+            yield Cell(dedent("\n".join(code)), "\n".join(output))
+            place = ""
+        elif line == OPEN:
+            place, code = "code", []
+        elif place == "code" and line != CLOSE:
+            code.append(raw)
+        elif place == "code":
+            place = "closed"
+        elif place == "closed" and line == "```output":
+            place, output = "output", []
+        elif line:
+            place = ""
 
 
 def shown(output: str, notice: str = "") -> str:
