@@ -214,7 +214,10 @@ def draw(curves: dict[str, list[dict[str, list[float]]]], path: Path) -> str:
 def verdict(
     curves: dict[str, list[dict[str, list[float]]]], cells: list[dict[str, Any]], picture: str
 ) -> tuple[bool, dict[str, Any]]:
-    """At every seed: with the tool, reward and calls rise and tokens fall; and it takes fewer tokens than without."""
+    """At every seed: with the tool, reward and calls rise and tokens fall, below those of the arm without it.
+
+    With CoRT's reward nearly every thought ends up calling, in at most half the tokens of the arm without.
+    """
     arms = [
         {
             "arm": arm,
@@ -231,14 +234,17 @@ def verdict(
         for seed, run in enumerate(runs)
     ]
     without = {a["seed"]: a for a in arms if a["tool"] == "none"}
-    ok = all(
-        a["reward_last"] > a["reward_first"]
+    learned = all(
+        a["reward_last"] >= max(0.9, a["reward_first"] + 0.2)
         and a["calls"][1] > a["calls"][0]
-        and a["tokens"][1] < a["tokens"][0]
-        and a["tokens"][1] < without[a["seed"]]["tokens"][1]
-        and a["reward_last"] >= 0.9
+        and a["tokens"][1] < min(a["tokens"][0], without[a["seed"]]["tokens"][1])
         for a in arms
         if a["tool"] != "none"
+    )
+    by_tool = all(
+        a["calls"][1] >= 0.9 and a["tokens"][1] <= 0.5 * without[a["seed"]]["tokens"][1]
+        for a in arms
+        if a["reward"] == "cort"
     )
     over_seeds = {
         arm: {
@@ -248,7 +254,7 @@ def verdict(
         }
         for arm, runs in curves.items()
     }
-    return ok, {"arms": arms, "over_seeds": over_seeds, "cells": cells, "png": picture}
+    return learned and by_tool, {"arms": arms, "over_seeds": over_seeds, "cells": cells, "png": picture}
 
 
 def ends(curve: list[float], n: int = 5) -> list[float]:
