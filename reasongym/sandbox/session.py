@@ -202,8 +202,6 @@ def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> A
 
 
 def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
     data, need, spins = b"", _SIZE.size, _SPINS
     while len(data) < need:
         left = end - time.monotonic()
@@ -214,6 +212,8 @@ def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
         except BlockingIOError:
             if spins := max(0, spins - 1):
                 continue
+            poller = select.poll()
+            poller.register(sock, select.POLLIN)
             poller.poll(left * 1000)
             continue
         except OSError as error:
