@@ -26,7 +26,9 @@ def table(saved: dict[str, dict[str, Any]]) -> str:
     for kind in kinds:
         lines.append(f"| {kind} | {' | '.join(_share(r['rows'], kind) for r in saved.values())} |")
     lines.append(f"| **all** | {' | '.join(_share(r['rows']) for r in saved.values())} |")
-    lines.append(f"| made the host fail (`valid=False`) | {' | '.join(str(r['invalid_caused']) for r in saved.values())} |")
+    lines.append(
+        f"| made the host fail (`valid=False`) | {' | '.join(str(r['invalid_caused']) for r in saved.values())} |"
+    )
     lines.append(f"| slowest reply, limit 1 s | {' | '.join('%.3f s' % r['max_return_s'] for r in saved.values())} |")
     lines.append(f"| kernel | {' | '.join(r['kernel'] for r in saved.values())} |")
     open_ = [f"- {name}: {what}" for name, result in saved.items() for what in result["succeeded"]]

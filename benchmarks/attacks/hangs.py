@@ -7,7 +7,8 @@ from benchmarks.attacks.attack import attack
 ATTACKS = (
     attack("a loop", "while True:\n    pass"),
     attack(
-        "a loop that catches all", "while True:\n    try:\n        time.sleep(0.01)\n    except BaseException:\n        pass"
+        "a loop that catches all",
+        "while True:\n    try:\n        time.sleep(0.01)\n    except BaseException:\n        pass",
     ),
     attack("a loop in C (sum)", "sum(range(10**12))"),
     attack("a loop in C (all)", "all(iter(int, 1)), any(iter(int, 1))"),
@@ -50,9 +51,7 @@ while True:
         "a timer whose handler hangs",
         "def f(*_):\n    while True:\n        pass\nsignal.signal(signal.SIGALRM, f)\nsignal.setitimer(0, 0.01, 0.01)\ntime.sleep(9)",
     ),
-    attack(
-        "the last value's repr", "class A:\n    def __repr__(self):\n        while True:\n            pass\nA()"
-    ),
+    attack("the last value's repr", "class A:\n    def __repr__(self):\n        while True:\n            pass\nA()"),
     attack(
         "an error's text",
         "class E(Exception):\n    def __str__(self):\n        while True:\n            pass\nraise E()",
@@ -70,7 +69,10 @@ class E(Exception, metaclass=M):
 raise E()
 """,
     ),
-    attack("an object's end", "class A:\n    def __del__(self):\n        while True:\n            pass\nA()\nx = A()\ndel x"),
+    attack(
+        "an object's end",
+        "class A:\n    def __del__(self):\n        while True:\n            pass\nA()\nx = A()\ndel x",
+    ),
     attack(
         "the process's end",
         "import atexit\natexit.register(lambda: [None for _ in iter(int, 1)])\nsys.exit()",
@@ -105,7 +107,10 @@ sys.meta_path.insert(0, F())
 import turtledemo
 """,
     ),
-    attack("a generator's end", "def g():\n    try:\n        yield 1\n    finally:\n        while True:\n            pass\nnext(g())"),
+    attack(
+        "a generator's end",
+        "def g():\n    try:\n        yield 1\n    finally:\n        while True:\n            pass\nnext(g())",
+    ),
     attack("with the reply's descriptor closed", "os.close(3)\nwhile True:\n    pass"),
     attack("closed, and asleep in C", "os.closerange(0, 99)\nctypes.CDLL(None).sleep(1000)"),
     attack("a hang in the second cell", "x = 1", "while x:\n    pass"),

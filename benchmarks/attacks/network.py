@@ -29,7 +29,9 @@ def _lost_socket(case: Case) -> str:
 
 ATTACKS = (
     _asked("TCP to the host", "lambda: ask(2, 1, ('127.0.0.1', H.tcp))"),
-    _asked("TCP to the host by all its names", "lambda: ask(2, 1, ('localhost', H.tcp)), lambda: ask(2, 1, ('0', H.tcp))"),
+    _asked(
+        "TCP to the host by all its names", "lambda: ask(2, 1, ('localhost', H.tcp)), lambda: ask(2, 1, ('0', H.tcp))"
+    ),
     _asked("TCP over IPv6", "lambda: ask(10, 1, ('::1', H.tcp6))", bare=False),
     _asked("UDP to the host", "lambda: ask(2, 2, ('127.0.0.1', H.udp))"),
     attack(

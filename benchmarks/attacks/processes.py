@@ -114,7 +114,11 @@ attempt(lambda: os.setpriority(os.PRIO_PROCESS, H.victim, 19) or won("nice"),
         lambda: call("ioprio_set", 1, H.victim, 0) == 0 and won("ioprio"))
 """,
     ),
-    attack("leave its group and session", "attempt(lambda: os.setsid() or won(), lambda: os.setpgid(0, 0) or won())", bare=True),
+    attack(
+        "leave its group and session",
+        "attempt(lambda: os.setsid() or won(), lambda: os.setpgid(0, 0) or won())",
+        bare=True,
+    ),
     attack("leave a child behind", "os.fork() or time.sleep(30)", "print(6 * 7)", bare=True),
     attack(
         "leave a grandchild behind, in a session of its own",
@@ -128,9 +132,15 @@ if os.fork() == 0:
         bare=True,
     ),
     attack("a child by clone", "call('clone', 17, None, None, None, None) or time.sleep(30)", bare=True),
-    attack("a child by clone3", "call('clone3', struct.pack('11Q', 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0), 88) or time.sleep(30)", bare=True),
+    attack(
+        "a child by clone3",
+        "call('clone3', struct.pack('11Q', 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0), 88) or time.sleep(30)",
+        bare=True,
+    ),
     attack("a child by vfork", "ctypes.CDLL(None).vfork() == 0 and (time.sleep(0.2), os._exit(0))"),
-    attack("start a program", "import subprocess\nprint(subprocess.run(['/bin/sh', '-c', 'echo PWN''ED']))", bare=False),
+    attack(
+        "start a program", "import subprocess\nprint(subprocess.run(['/bin/sh', '-c', 'echo PWN''ED']))", bare=False
+    ),
     attack("start a program (posix_spawn)", "os.posix_spawn('/bin/sleep', ['sleep', '3'], {}) and won()", bare=True),
     attack("start a program (libc)", "ctypes.CDLL(None).system(b'sleep 0.2') == 0 and won()", bare=True),
     attack(
@@ -148,7 +158,9 @@ if os.fork() == 0:
         "print(6 * 7)",
         bare=True,
     ),
-    attack("a thread by clone", "call('clone', 0x3D0F00, ctypes.create_string_buffer(1 << 16), None, None, None)\nwon()"),
+    attack(
+        "a thread by clone", "call('clone', 0x3D0F00, ctypes.create_string_buffer(1 << 16), None, None, None)\nwon()"
+    ),
     attack(
         "work on after the reply, by a timer",
         """

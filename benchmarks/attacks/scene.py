@@ -194,7 +194,15 @@ class Scene:
         for name in (".", *sorted(os.listdir(self.folder))):
             path = os.path.join(self.folder, name)
             s = os.lstat(path)
-            found[name] = (s.st_mode, s.st_uid, s.st_gid, s.st_size, s.st_mtime_ns, s.st_nlink, os.listxattr(path, follow_symlinks=False))
+            found[name] = (
+                s.st_mode,
+                s.st_uid,
+                s.st_gid,
+                s.st_size,
+                s.st_mtime_ns,
+                s.st_nlink,
+                os.listxattr(path, follow_symlinks=False),
+            )
         return found
 
     def _state(self) -> list[str]:
@@ -298,4 +306,3 @@ def _remove(path: str) -> None:
         shutil.rmtree(path)
     else:
         os.unlink(path)
-

@@ -232,6 +232,18 @@ def test_the_relay_ends_with_its_stream_and_so_do_its_sessions(program: Program)
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
+def test_the_relay_ends_when_its_host_is_silent_which_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_BEAT_S", 0.2)
+    program = Program(command({**JAILED, "silence": 1.0}))
+    with closing(Stream(program)) as nursery, closing(session(nursery)) as one:
+        one.run("x = 1")
+        time.sleep(2.0)
+        assert one.run("x").output == "1"
+        monkeypatch.setattr(stream, "_BEAT_S", 9.0)
+        assert until(lambda: program.process.poll() == 0, 5.0)
+        assert not nursery.alive
+
+
 def test_a_session_that_cannot_be_forked_ends_and_the_relay_goes_on() -> None:
     program = Program(["sh", "-c", 'ulimit -n 8; exec "$@"', "sh", *command(JAILED)])
     with contextlib.ExitStack() as stack:

@@ -138,7 +138,7 @@ def main() -> None:
             serve_socket(control)
     else:
         ask, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        carrier = relay.Relay(lambda fd: asked(ask, fd))
+        carrier = relay.Relay(lambda fd: asked(ask, fd), config.get("silence", 1e6))
         if begin(config, lambda said: relay.tell(0, relay.DATA, said)):
             serve_apart(carrier, ask, told, jailed=config.get("jail", True))
 
