@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TIERS = [
     ["core"],
     ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "sandbox", "spaces"],
-    ["answers", "cnf", "shaping", "algos.normalise"],
+    ["answers", "cnf", "shaping", "algos.normalise", "sql", "judging"],
+    ["discriminators"],
     ["curriculum", "algos", "rewards", "segments"],
     ["tasks", "tools"],
     ["env"],

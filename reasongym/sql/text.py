@@ -1,0 +1,69 @@
+"""Queries as text: a normal form in which equal ones compare equal, and where the next clause ends."""
+
+from __future__ import annotations
+
+import re
+
+_PIECE = re.compile(
+    r"""
+    (?P<skip>\s+ | --[^\n]*\n? | /\*.*?(?:\*/|\Z))
+  | (?P<kept>'(?:[^']|'')*'? | "(?:[^"]|"")*"? | `[^`]*`? | \[[^\]]*\]?)
+  | (?P<word>[\w.]+)
+  | (?P<sign>[<>=!|]+ | .)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_APART = frozenset(  # words that a parenthesis stands apart from, unlike a function's name
+    "all and as between by case distinct else except exists from having in intersect is join like limit not on or "
+    "over select set then union using values when where with".split()
+)
+_CLAUSE = re.compile(r"\b(select|from|where|group by|having|order by|limit|intersect|union|except)\b")
+
+
+def pieces(sql: str) -> list[tuple[str, str]]:
+    """(kind, text) of every token: kind is ``kept`` (quoted), ``word`` or ``sign``; comments and blanks are left out."""
+    found = ((str(m.lastgroup), m.group()) for m in _PIECE.finditer(sql))
+    return [(kind, text) for kind, text in found if kind != "skip"]
+
+
+def normal_form(sql: str) -> str:
+    """The first statement in lower case outside of quotes, evenly spaced, with one final semicolon; "" for none.
+
+    Source: llm-planning-eval ``utils/normalize_sql.py``, as arXiv 2505.03786 uses it to tell candidates apart.
+    Differs: keywords are in lower case as all else, and double quotes stay, since they may quote a name.
+    """
+    text, last = "", ""
+    for kind, token in pieces(sql):
+        if token == ";":
+            break
+        token = token if kind == "kept" else token.lower()
+        tight = not text or token in (",", ")") or last == "(" or (token == "(" and _calls(last))
+        text, last = text + ("" if tight else " ") + token, token
+    return f"{text};" if text else ""
+
+
+def _calls(word: str) -> bool:
+    return bool(re.fullmatch(r"[\w.]+", word)) and word not in _APART
+
+
+def next_clause(prefix: str, sql: str) -> str:
+    """``prefix`` and the next clause of ``sql``, which begins with it: up to the keyword of the one after, or the end.
+
+    Both are in `normal_form` (a prefix lacks the semicolon).
+
+    Source: llm-planning-eval ``planning_methods.py``: the tree search's step is the next SQL clause.
+    Differs: keywords are found outside of quotes and parentheses by a scanner, not by sqlparse.
+    """
+    starts = [at for at in _clause_starts(sql) if at > len(prefix) + 1]
+    return sql[: starts[0]].rstrip() if starts else sql
+
+
+def _clause_starts(sql: str) -> list[int]:
+    """Where a clause of the outermost query begins."""
+    masked, depth = [], 0
+    for m in _PIECE.finditer(sql):
+        depth -= m.group() == ")"
+        hidden = m.lastgroup == "kept" or depth > 0
+        depth += m.group() == "("
+        masked.append("\x00" * len(m.group()) if hidden else m.group())
+    return [m.start() for m in _CLAUSE.finditer("".join(masked))]
