@@ -56,7 +56,10 @@ _PEOPLE = (
 )
 _FIRMS = ("Alpha Bright Cedar Delta Eagle Falcon Golden Harbor Iron Jade", "Group Lines Works Trade House Partners")
 _PLACES = ("North South East West Upper Lower Old New", "Hill Lake Valley Field Bridge Forest Bay Ridge")
-_TITLES = ("Silent Hidden Broken Distant Golden Winter Last First Lost Bitter", "River Garden Letter House Song Road Star")
+_TITLES = (
+    "Silent Hidden Broken Distant Golden Winter Last First Lost Bitter",
+    "River Garden Letter House Song Road Star",
+)
 _THINGS = ("Red Blue Green Small Large Round Light Heavy Plain Fine", "Lamp Chair Table Box Clock Mirror Kettle Basket")
 _DISHES = ("Spicy Grilled Baked Cold Sweet Smoked Fresh Creamy", "Soup Pasta Salad Curry Pie Stew Rice Tart")
 
@@ -66,17 +69,20 @@ _CITY = _c("city", "Oslo, Lima, Cairo, Porto, Kyoto, Quito")
 DOMAINS: dict[str, Domain] = {
     "library": Domain(
         _e("author", "authors", _PEOPLE, _COUNTRY, _n("birth year", 1920, 1999, "year"), _n("number of awards", 0, 40)),
-        _e("book", "books", _TITLES, _c("genre", "novel, poetry, history, science, travel"), _n("number of pages", 60, 900),
+        _e("book", "books", _TITLES, _c("genre", "novel, poetry, history, science, travel"),
+           _n("number of pages", 60, 900),
            _n("price", 5, 60, "real"), _n("publication year", 1950, 2024, "year")),
     ),
     "school": Domain(
-        _e("teacher", "teachers", _PEOPLE, _c("subject", "maths, biology, art, music, physics"), _n("salary", 2000, 9000)),
+        _e("teacher", "teachers", _PEOPLE, _c("subject", "maths, biology, art, music, physics"),
+           _n("salary", 2000, 9000)),
         _e("student", "students", _PEOPLE, _CITY, _n("age", 10, 60), _n("test score", 10, 100, "real"),
            _c("house", "red, blue, green, yellow")),
     ),
     "flights": Domain(
         _e("airline", "airlines", _FIRMS, _COUNTRY, _n("fleet size", 5, 400), _n("founding year", 1930, 2015, "year")),
-        _e("flight", "flights", _PLACES, _c("destination", "Rome, Delhi, Tokyo, Accra, Dublin"), _n("distance", 200, 9000),
+        _e("flight", "flights", _PLACES, _c("destination", "Rome, Delhi, Tokyo, Accra, Dublin"),
+           _n("distance", 200, 9000),
            _n("fare", 40, 900, "real"), _n("number of seats", 50, 400)),
     ),
     "clinic": Domain(
@@ -92,7 +98,8 @@ DOMAINS: dict[str, Domain] = {
            _n("rating", 1, 10, "real"), _n("release year", 1970, 2024, "year")),
     ),
     "football": Domain(
-        _e("club", "clubs", _PLACES, _CITY, _n("stadium capacity", 1000, 90000), _n("founding year", 1880, 1990, "year")),
+        _e("club", "clubs", _PLACES, _CITY, _n("stadium capacity", 1000, 90000),
+           _n("founding year", 1880, 1990, "year")),
         _e("player", "players", _PEOPLE, _c("position", "goalkeeper, defender, midfielder, forward"), _n("age", 16, 60),
            _n("number of goals", 0, 90), _n("weekly wage", 1, 50, "real")),
     ),
@@ -102,8 +109,10 @@ DOMAINS: dict[str, Domain] = {
            _n("number of calories", 80, 1500)),
     ),
     "museums": Domain(
-        _e("museum", "museums", _PLACES, _COUNTRY, _n("number of visitors", 1000, 90000), _n("opening year", 1800, 2010, "year")),
-        _e("exhibit", "exhibits", _THINGS, _c("material", "wood, glass, bronze, clay, paper"), _n("weight", 1, 300, "real"),
+        _e("museum", "museums", _PLACES, _COUNTRY, _n("number of visitors", 1000, 90000),
+           _n("opening year", 1800, 2010, "year")),
+        _e("exhibit", "exhibits", _THINGS, _c("material", "wood, glass, bronze, clay, paper"),
+           _n("weight", 1, 300, "real"),
            _n("insured value", 100, 99000), _n("acquisition year", 1850, 2024, "year")),
     ),
     "shops": Domain(
@@ -114,7 +123,8 @@ DOMAINS: dict[str, Domain] = {
     "research": Domain(
         _e("laboratory", "laboratories", _PLACES, _c("field", "chemistry, robotics, geology, optics"),
            _n("budget", 100, 9000), _n("founding year", 1950, 2015, "year")),
-        _e("project", "projects", _TITLES, _c("status", "planned, running, paused, finished"), _n("number of members", 2, 60),
+        _e("project", "projects", _TITLES, _c("status", "planned, running, paused, finished"),
+           _n("number of members", 2, 60),
            _n("cost", 10, 800, "real"), _n("start year", 1990, 2024, "year")),
     ),
 }  # fmt: skip

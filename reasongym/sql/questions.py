@@ -65,7 +65,9 @@ def pose(rng: np.random.Generator, level: int = 0, domains: Sequence[str] = tupl
     The gold query's result is never empty, and no question has two answers: a superlative has no ties.
     """
     if not 0 <= level <= len(LEVELS):
-        raise UserError(f"sql: level={level} must be from 1 ({LEVELS[0]}) to {len(LEVELS)} ({LEVELS[-1]}), or 0 for any")
+        raise UserError(
+            f"sql: level={level} must be from 1 ({LEVELS[0]}) to {len(LEVELS)} ({LEVELS[-1]}), or 0 for any"
+        )
     level = level or int(rng.integers(1, len(LEVELS) + 1))
     for _ in range(TRIES):
         world = draw(rng, domains)
@@ -143,6 +145,11 @@ def _superlative(d: _Draw) -> Made:
 # --- level 2: one aggregate
 
 _AGGREGATES = (("average", "avg"), ("total", "sum"), ("highest", "max"), ("lowest", "min"))
+_OF_YEARS = (("latest", "max"), ("earliest", "min"))
+
+
+def _some_aggregate(d: _Draw, number: Attribute) -> tuple[str, str]:
+    return d.one(_OF_YEARS if number.kind == "year" else _AGGREGATES)  # type: ignore[no-any-return]
 
 
 def _count_where(d: _Draw) -> Made:
@@ -166,13 +173,15 @@ def _count_number(d: _Draw) -> Made:
 
 def _aggregate(d: _Draw) -> Made:
     s = d.side()
-    (n, m), (words, function) = d.number(s), d.one(_AGGREGATES)
+    n, m = d.number(s)
+    words, function = _some_aggregate(d, n)
     return f"What is the {words} {n.words} of all {s.entity.many}?", f"SELECT {function}({m}) FROM {s.table.name}"
 
 
 def _aggregate_where(d: _Draw) -> Made:
     s = d.side()
-    (a, c, v), (n, m), (words, function) = d.category(s), d.number(s), d.one(_AGGREGATES)
+    (a, c, v), (n, m) = d.category(s), d.number(s)
+    words, function = _some_aggregate(d, n)
     return (
         f"What is the {words} {n.words} of the {s.entity.many} whose {a.words} is {v}?",
         f"SELECT {function}({m}) FROM {s.table.name} WHERE {c} = '{v}'",
@@ -202,7 +211,8 @@ def _count_each(d: _Draw) -> Made:
 
 def _aggregate_each(d: _Draw) -> Made:
     s = d.side()
-    (a, c, _), (n, m), (words, function) = d.category(s), d.number(s), d.one(_AGGREGATES)
+    (a, c, _), (n, m) = d.category(s), d.number(s)
+    words, function = _some_aggregate(d, n)
     return (
         f"For each {a.words}, what is the {words} {n.words} of the {s.entity.many}? Give the {a.words} and the value.",
         f"SELECT {c}, {function}({m}) FROM {s.table.name} GROUP BY {c}",
@@ -277,7 +287,8 @@ def _count_per_parent(d: _Draw) -> Made:
 
 def _aggregate_of_parent(d: _Draw) -> Made:
     p, c, both = _joined(d)
-    (n, m), (words, function) = d.number(c), d.one(_AGGREGATES)
+    n, m = d.number(c)
+    words, function = _some_aggregate(d, n)
     owner = p.rows[d.one(c.rows)[d.world.link] - 1][p.name]
     return (
         f"What is the {words} {n.words} of the {c.entity.many} that belong to the {p.entity.one} {owner}?",
