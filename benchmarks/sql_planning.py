@@ -107,10 +107,18 @@ def generate(args: Args, questions: list[Row]) -> dict[int, list[Row]]:
             said = policy.generate([request(args, policy.tokenizer, q, n) for q, n in part])
             seconds = time.perf_counter() - started
             for (q, n), c in zip(part, said, strict=True):
-                have[q["id"], n] = {"id": q["id"], "sample": n, "text": c.text, "finish": c.finish, "tokens": len(c.ids)}
+                have[q["id"], n] = {
+                    "id": q["id"],
+                    "sample": n,
+                    "text": c.text,
+                    "finish": c.finish,
+                    "tokens": len(c.ids),
+                }
             append_lines(cache, (have[q["id"], n] for q, n in part))
             tokens = sum(len(c.ids) for c in said)
-            print(f"{at + len(part) // len(numbers)}/{len(todo)} questions, {tokens / seconds:.1f} tokens/s", flush=True)
+            print(
+                f"{at + len(part) // len(numbers)}/{len(todo)} questions, {tokens / seconds:.1f} tokens/s", flush=True
+            )
     return {q["id"]: [have[q["id"], n] for n in numbers] for q in questions}
 
 

@@ -64,7 +64,9 @@ class ChainOfThought:
         tokenizer = getattr(self.policy, "tokenizer", None)
         opened = tuple(tokenizer.encode(self.opener)) if tokenizer and self.opener else ()
         greedy = Sampling(temperature=0.0)
-        return Request((0, 0, number, 0), self.ask(question, candidate), self.opener, opened, self.tokens, (), 0, greedy)
+        return Request(
+            (0, 0, number, 0), self.ask(question, candidate), self.opener, opened, self.tokens, (), 0, greedy
+        )
 
 
 @dataclass(frozen=True)
