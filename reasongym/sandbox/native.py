@@ -21,7 +21,7 @@ from reasongym.core import HostError
 from reasongym.sandbox.session import START_S, Link
 
 INSIDE = Path(__file__).with_name("inside")
-PRELOAD = ("numpy", "sympy")
+PRELOAD = ("numpy", "sympy", "sqlite3")
 UID = 64_917  # for sessions where we are root; no such user need exist
 # One thread, or it could not fork; one hash seed, so that sets print alike; no caches beside what it reads.
 ENVIRONMENT = {
@@ -44,6 +44,10 @@ class _Process:
         if self.handle >= 0:
             with contextlib.suppress(OSError):
                 signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+            self.let_go()
+
+    def let_go(self) -> None:
+        if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
 

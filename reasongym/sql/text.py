@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 
 _PIECE = re.compile(
     r"""
@@ -67,3 +69,31 @@ def _clause_starts(sql: str) -> list[int]:
         depth += m.group() == "("
         masked.append("\x00" * len(m.group()) if hidden else m.group())
     return [m.start() for m in _CLAUSE.finditer("".join(masked))]
+
+
+def is_ordered(sql: str) -> bool:
+    """Whether the outermost query has an ORDER BY, so that the order of its rows is part of its answer."""
+    return ("order", "by") in pairwise(_outermost(sql))
+
+
+def has_limit(sql: str) -> bool:
+    """Whether a LIMIT stands anywhere in it: which rows it leaves may hang on how ties are broken."""
+    return any(kind == "word" and text.lower() == "limit" for kind, text in pieces(sql))
+
+
+def without_distinct(sql: str) -> str:
+    """The query with each DISTINCT left out, that of an aggregate too.
+
+    Source: taoyds/test-suite-sql-eval ``exec_eval.py`` (``remove_distinct``). Differs: none.
+    """
+    return _PIECE.sub(lambda m: "" if m["word"] and m["word"].lower() == "distinct" else m.group(), sql)
+
+
+def _outermost(sql: str) -> Iterator[str]:
+    """The words in no parentheses, in lower case; any other token as it is."""
+    depth = 0
+    for kind, text in pieces(sql):
+        depth -= kind == "sign" and text == ")"
+        if depth == 0:
+            yield text.lower() if kind == "word" else text
+        depth += kind == "sign" and text == "("
