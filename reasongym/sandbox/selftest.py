@@ -29,7 +29,8 @@ def check(nursery: Nursery) -> None:
         secret = os.path.join(folder, "secret")
         with open(secret, "w") as file:
             file.write("secret")
-        os.chmod(folder, 0o777), os.chmod(secret, 0o666)
+        os.chmod(folder, 0o777)
+        os.chmod(secret, 0o666)
         for what, code in _PROBES.items():
             session = Session(lambda: nursery, Limits(seconds=5.0))
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import select
 import socket
 import struct
 import time
@@ -17,12 +18,14 @@ from reasongym.core import HostError
 LARGEST_CELL = 1 << 17  # bytes of a frame; more than a socket's buffer could block whoever carries it
 LARGEST_REPLY = 1 << 22
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
+_SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
+_SIZE = struct.Struct("!I")  # before each frame
 _GONE = "The session was restarted: all variables are gone."
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a session may use: ``seconds`` a cell, ``memory`` MiB of addresses, ``output`` characters shown of a cell."""
+    """What a session may use: ``seconds`` and characters of ``output`` a cell, ``memory`` MiB of addresses."""
 
     seconds: float = 5.0
     memory: int = 1024
@@ -54,8 +57,8 @@ class Link(Protocol):
 class Nursery(Protocol):
     """A warm, isolated interpreter that forks sessions."""
 
-    def spawn(self, order: dict[str, Any]) -> Link:
-        """A new session. HostError where there can be none."""
+    def spawn(self) -> Link:
+        """A new session's process, which waits for its order. HostError where there can be none."""
         ...
 
     @property
@@ -64,7 +67,6 @@ class Nursery(Protocol):
     def let_go(self) -> None:
         """In a fork of this process: close our ends, and leave it alone."""
         ...
-
 
 
 class _Broken(Exception):
@@ -152,9 +154,10 @@ class Session:
         if self._link is None:
             self._from = self.nursery()
             order = {"memory": self.limits.memory << 20, "seconds": self.limits.total_seconds, "seed": self.seed}
-            self._link = self._from.spawn(order)
+            self._link = self._from.spawn()
             try:
-                if _receive(self._link.sock, time.monotonic() + START_S, START_S) != {"ready": True}:
+                body = json.dumps(order).encode()
+                if _exchange(self._link.sock, body, time.monotonic() + START_S, START_S) != {"ready": True}:
                     raise _Broken("it said something else")
             except _Broken as error:
                 self.close()
@@ -169,8 +172,7 @@ class Session:
 
 
 def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> Any:
-    """Send a frame and read one, and nothing else may have been there."""
-    sock.setblocking(False)
+    """Send a frame and read one, and nothing else may have been there. ``sock`` does not block."""
     try:
         if sock.recv(1, socket.MSG_PEEK):
             raise _Broken("RuntimeError: an earlier cell wrote where only replies belong")
@@ -180,42 +182,42 @@ def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> A
     except OSError as error:
         raise _Broken("RuntimeError: the interpreter died") from error
     try:
-        sock.settimeout(max(1e-3, end - time.monotonic()))
-        sock.sendall(struct.pack("!I", len(body)) + body)
-    except TimeoutError as error:
-        raise _too_long(seconds) from error
+        if sock.send(_SIZE.pack(len(body)) + body) < _SIZE.size + len(body):
+            raise _Broken("RuntimeError: the interpreter does not listen")
+    except BlockingIOError as error:
+        raise _Broken("RuntimeError: the interpreter does not listen") from error
     except OSError as error:
         raise _Broken("RuntimeError: the interpreter died") from error
     return _receive(sock, end, seconds)
 
 
 def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
-    data, need = b"", 4
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    data, need, spins = b"", _SIZE.size, _SPINS
     while len(data) < need:
         left = end - time.monotonic()
         if left <= 0:
-            raise _too_long(seconds)
-        sock.settimeout(left)
+            raise _Broken(f"TimeoutError: the cell took longer than {seconds:g} s and was stopped")
         try:
             more = sock.recv(1 << 16)
-        except TimeoutError as error:
-            raise _too_long(seconds) from error
+        except BlockingIOError:
+            if spins := max(0, spins - 1):
+                continue
+            poller.poll(left * 1000)
+            continue
         except OSError as error:
             raise _Broken("RuntimeError: the interpreter died") from error
         if not more:
             raise _Broken("RuntimeError: the interpreter died (a crash, or out of memory)")
         data += more
-        if need == 4 and len(data) >= 4:
-            need = 4 + int.from_bytes(data[:4], "big")
+        if need == _SIZE.size and len(data) >= need:
+            need += _SIZE.unpack_from(data)[0]
             if need > LARGEST_REPLY:
                 raise _Broken("RuntimeError: the reply is too long")
     if len(data) != need:
         raise _Broken("RuntimeError: the cell wrote where only replies belong")
     try:
-        return json.loads(data[4:])
+        return json.loads(data[_SIZE.size :].decode())
     except (ValueError, RecursionError) as error:
         raise _Broken("RuntimeError: the cell broke the interpreter") from error
-
-
-def _too_long(seconds: float) -> _Broken:
-    return _Broken(f"TimeoutError: the cell took longer than {seconds:g} s and was stopped")

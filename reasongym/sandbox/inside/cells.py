@@ -45,7 +45,7 @@ class Shown:
             rest = text[4 * self.half :]
         if rest or len(self.head) > 4 * self.half:
             self.cut = True
-            self.tail = (self.tail + self.head[self.half :] + rest)[-self.half :]
+            self.tail = (self.tail + self.head[self.half :] + rest)[-2 * self.half :]  # blanks at its end will go
             self.head = self.head[: self.half]
         return len(text)
 
@@ -58,11 +58,15 @@ class Shown:
         return True
 
     def text(self) -> str:
-        whole = _ADDRESS.sub(" at 0x...>", self.head).strip()
+        whole = _steady(self.head).strip()
         if not self.cut and len(whole) <= 2 * self.half:
             return whole
-        tail = self.tail if self.cut else whole
-        return whole[: self.half] + "..." + _ADDRESS.sub(" at 0x...>", tail).rstrip()[-self.half :]
+        tail = _steady(self.tail).rstrip() if self.cut else whole
+        return whole[: self.half] + "..." + tail[-self.half :]
+
+
+def _steady(text: str) -> str:
+    return _ADDRESS.sub(" at 0x...>", text) if " at 0x" in text else text
 
 
 class Interpreter:
@@ -72,20 +76,20 @@ class Interpreter:
         self.cells: list[str] = []
         self.names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
         self._ask = ask
-        self._kept = (compile, exec, eval, ast.parse, sys.settrace, sys.setprofile)
+        self._kept = (compile, exec, eval, ast.parse, sys.settrace, sys.setprofile)  # as they were
 
     def run(self, code: str, cap: int) -> dict[str, Any]:
         """Run a cell, echo its last expression; ``{"ok", "out"}``."""
         shown = Shown(cap)
         self.cells.append(code)
-        sys.stdout = sys.stderr = shown  # type: ignore[assignment]
+        sys.stdout = sys.stderr = shown
         ok = self._guarded(lambda: self._execute(code), shown)
         return {"ok": ok, "out": shown.text()}
 
     def call(self, name: str, args: Any, kwargs: Any) -> dict[str, Any]:
         """Call a function that a cell has defined; ``{"ok", "value"}``, or ``{"ok", "out"}`` with the error."""
         shown, found = Shown(800), []
-        sys.stdout = sys.stderr = Shown(2)  # type: ignore[assignment]
+        sys.stdout = sys.stderr = Shown(2)
         ok = self._guarded(lambda: found.append(encode(self.names[name](*decode(args), **decode(kwargs)))), shown)
         return {"ok": True, "value": found[0]} if ok and found else {"ok": False, "out": shown.text()}
 
@@ -119,13 +123,21 @@ class Interpreter:
     def _execute(self, code: str) -> None:
         compile_, exec_, eval_, parse = self._kept[:4]
         name = f"<cell {len(self.cells)}>"
-        tree = parse(code, name)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec_(compile_(tree, name, "exec"), self.names)
-        if last is not None:
-            value = eval_(compile_(ast.Expression(last.value), name, "eval"), self.names)
-            if value is not None:
-                sys.stdout.write(f"{value!r}\n")
+        try:
+            last = compile_(code, name, "eval") if "\n" not in code else None  # the usual short cell needs no tree
+        except SyntaxError:
+            last = None
+        if last is None:
+            tree = parse(code, name)
+            end = tree.body[-1] if tree.body else None
+            before = tree.body[:-1] if isinstance(end, ast.Expr) else tree.body
+            exec_(compile_(ast.Module(before, []), name, "exec"), self.names)
+            if not isinstance(end, ast.Expr):
+                return
+            last = compile_(ast.Expression(end.value), name, "eval")
+        value = eval_(last, self.names)
+        if value is not None:
+            sys.stdout.write(f"{value!r}\n")
 
 
 def _explained(error: BaseException, cells: list[str]) -> str:
@@ -148,8 +160,8 @@ def _explained(error: BaseException, cells: list[str]) -> str:
     return "\n".join(["Traceback (most recent call last):", *lines[-_FRAMES:], f"{kind}: {said}" if said else kind, ""])
 
 
-def serve(fd: int, seed: int) -> None:
-    """Answer the frames that come in at ``fd``, until it is closed."""
+def serve(fd: int, confine: Callable[[int, int], None]) -> None:
+    """Take the order from ``fd``, be confined accordingly, and answer frames until it is closed."""
     read, write, loads, dumps = os.read, os.write, json.loads, json.dumps
     pack, unpack = struct.pack, struct.unpack
 
@@ -160,7 +172,7 @@ def serve(fd: int, seed: int) -> None:
             if not more:
                 os._exit(0)
             data += more
-        return loads(data[4:])
+        return loads(data[4:].decode())
 
     def send(message: Any) -> None:
         body = dumps(message).encode()
@@ -168,13 +180,13 @@ def serve(fd: int, seed: int) -> None:
         while data:
             data = data[write(fd, data) :]
 
-    order: dict[str, Any] = {}
-
     def ask(question: Any) -> Any:
         send({"id": order["id"], "ask": question})
         return receive()["answer"]
 
-    _sow(seed)
+    order = receive()
+    confine(order["memory"], order["seconds"])
+    _sow(order["seed"])
     interpreter = Interpreter(ask)
     sys.modules["__main__"] = types.ModuleType("__main__")
     send({"ready": True})
@@ -195,6 +207,6 @@ def serve(fd: int, seed: int) -> None:
 def _sow(seed: int) -> None:
     """The same seed, the same random numbers: `random`, and numpy where it is loaded."""
     random.seed(seed)
-    if "numpy" in sys.modules:
+    if "numpy.random" in sys.modules:
         with contextlib.suppress(Exception):
-            sys.modules["numpy"].random.seed(seed)
+            sys.modules["numpy.random"].seed(seed)

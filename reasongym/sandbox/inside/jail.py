@@ -1,7 +1,7 @@
 """What a session may still do: little. Standard library only, since it runs inside, before anything untrusted does.
 
-`confine_files` (Landlock) is for the nursery and all that it forks; `confine` (limits, then a seccomp filter that allows
-what is on a list and nothing else) is for one session, and can never be undone.
+`confine_files` (Landlock) is for the nursery and all that it forks; `confine` (limits, then a seccomp filter that
+allows what is on a list and nothing else) is for one session, and can never be undone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 def confine(memory: int, seconds: int) -> None:
-    """Limit this process and filter its system calls: ``memory`` bytes of addresses, ``seconds`` of processor in all."""
+    """Limit this process (``memory`` bytes of addresses, ``seconds`` of processor in all), filter its system calls."""
     _limit(memory, seconds)
     _prctl(4, 0, "dumpable")  # PR_SET_DUMPABLE: nobody may trace it, no core
     _prctl(38, 1, "no_new_privs")

@@ -49,8 +49,8 @@ def prepare(config: dict[str, Any]) -> dict[str, Any]:
     return {"ready": True, "landlock": landlock}
 
 
-def fork(fd: int, order: dict[str, Any]) -> int:
-    """A session on the socket ``fd``; its number."""
+def fork(fd: int) -> int:
+    """A session on the socket ``fd``, where its order will come; its process."""
     me = os.getpid()
     pid = os.fork()
     if pid:
@@ -63,21 +63,20 @@ def fork(fd: int, order: dict[str, Any]) -> int:
             os.dup2(null, i)
         os.dup2(fd, 3)
         os.closerange(4, 1 << 16)
-        jail.confine(order["memory"], order["seconds"])
-        cells.serve(3, order["seed"])
+        cells.serve(3, jail.confine)
     finally:
         os._exit(1)
 
 
 def serve_socket(control: socket.socket) -> None:
-    """Each order is one message with the session's socket; the answer has its pidfd."""
+    """Each message hands over a session's socket; the answer has its pidfd."""
     while True:
         message, ancillary, _, _ = control.recvmsg(1 << 16, socket.CMSG_SPACE(4))
         if not message:
             return
         handed = array.array("i", ancillary[0][2] if ancillary else b"")
         try:
-            handle = os.pidfd_open(fork(handed[0], json.loads(message)))
+            handle = os.pidfd_open(fork(handed[0]))
         except OSError as error:
             control.sendmsg([json.dumps({"error": str(error)}).encode()])
         else:
@@ -104,7 +103,7 @@ def serve_stream() -> None:
     def obey(number: int, kind: int, data: bytes) -> None:
         if kind == OPEN:
             ours, theirs = socket.socketpair()
-            sessions[number] = (fork(theirs.fileno(), json.loads(data)), ours)
+            sessions[number] = (fork(theirs.fileno()), ours)
             theirs.close()
             poller.register(ours, select.POLLIN)
         elif kind == DATA and number in sessions:

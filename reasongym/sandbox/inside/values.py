@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _PLAIN = (bool, int, float, str, type(None))
+_KINDS: tuple[Any, ...] = (bool, int, float, str, list, tuple, set, frozenset, dict)  # of which there may be subclasses
 _MANY: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
 
@@ -23,10 +24,11 @@ def encode(value: Any) -> Any:
         return {"bytes": value.hex()}
     if kind is complex:
         return {"complex": [value.real, value.imag]}
-    if isinstance(value, _PLAIN[:4]) or hasattr(value, "tolist"):
-        return encode(value.tolist() if hasattr(value, "tolist") else next(t(value) for t in _PLAIN if isinstance(value, t)))
-    if isinstance(value, (list, tuple, set, frozenset, dict)):
-        return encode(next(t(value) for t in (list, tuple, set, frozenset, dict) if isinstance(value, t)))
+    if hasattr(value, "tolist"):  # numpy's
+        return encode(value.tolist())
+    for plain in _KINDS:
+        if isinstance(value, plain):
+            return encode(plain(value))
     if hasattr(value, "__next__"):
         return encode(list(value))
     raise TypeError(f"a {kind.__name__} cannot leave the sandbox: only plain values can")
