@@ -49,7 +49,7 @@ class ChainOfThought:
     opener: str = "<think>\nOkay,"
 
     def score(self, question: str, candidates: Sequence[str]) -> list[float]:
-        said = self.policy.generate([self._request(question, n, c) for n, c in enumerate(candidates)])
+        said = self.policy.generate([self.request(self.ask(question, c), n) for n, c in enumerate(candidates)])
         return [-self.probability(completion) for completion in said]
 
     def probability(self, completion: Completion) -> float:
@@ -60,11 +60,12 @@ class ChainOfThought:
             raise UserError("a soft score needs a policy that returns token ids; soft=False takes any")
         return soft_probability(completion, self.policy.tokenizer.decode, fail=self.fail)
 
-    def _request(self, question: str, number: int, candidate: str) -> Request:
+    def request(self, prompt: str, number: int = 0) -> Request:
+        """What the model is asked: greedy, so that the same prompt gets the same verdict."""
         tokenizer = getattr(self.policy, "tokenizer", None)
         opened = tuple(tokenizer.encode(self.opener)) if tokenizer and self.opener else ()
         greedy = Sampling(temperature=0.0)
-        return Request((0, 0, number, 0), self.ask(question, candidate), self.opener, opened, self.tokens, (), 0, greedy)
+        return Request((0, 0, number, 0), prompt, self.opener, opened, self.tokens, (), 0, greedy)
 
 
 @dataclass(frozen=True)

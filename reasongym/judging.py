@@ -62,7 +62,7 @@ def _verdict(text: str) -> Said | None:
 
 
 def hard_probability(text: str, fail: float = FAIL) -> float:
-    """p by the verdict alone: 1, 0, or ``fail`` where there is none.
+    """The chance p by the verdict alone: 1, 0, or ``fail`` where there is none.
 
     Source: arXiv 2505.03786, section 3; llm-planning-with-reasoning ``modules/llm_evaluator.py``. Differs: none.
     """
@@ -73,7 +73,7 @@ def hard_probability(text: str, fail: float = FAIL) -> float:
 def soft_probability(
     completion: Completion, decode: Callable[[Sequence[int]], str], text: str | None = None, fail: float = FAIL
 ) -> float:
-    """p by how sure the model was of its word: q where it says true, 1 - q where false, ``fail`` without a verdict.
+    """The chance p by how sure the model was of its word: q, or 1 - q where it is false; ``fail`` without one.
 
     q is the probability of the sampled tokens that spell the word, at temperature 1. ``text`` is what the verdict is
     looked for in, if that is not all of the completion (it must be a prefix of it: a smaller budget).

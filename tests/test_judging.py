@@ -1,4 +1,4 @@
-"""Scores of a discriminator: the acceptance tests S1, S2 and S10 of arXiv 2505.03786's port, and what surrounds them."""
+"""Scores of a discriminator: the acceptance tests S1, S2 and S10 of arXiv 2505.03786's port."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_s1_without_a_verdict_the_fail_value(text: str) -> None:
 
 
 def test_s1_tokens_are_those_that_were_sampled() -> None:
-    """" true" in one token with its blank, and "true" over two tokens, whose probabilities multiply."""
+    """A word in one token with its blank, and a word over two tokens, whose probabilities multiply."""
     table = {1: '{"correct":', 2: " true", 3: "}", 4: " tr", 5: "ue"}
 
     def decode(ids: object) -> str:
@@ -75,7 +75,9 @@ def test_the_answer_wins_over_the_thought() -> None:
     text = 'I shall say {"correct": true} in the end.</think>{"correct": false} or like {"correct": x}'
     found = said(text)
     assert found is not None and not found.correct and text[found.start : found.end] == "false"
-    assert hard_probability('{"correct": true}</think> I am done.') == 1.0, "a verdict in the thought is better than none"
+    assert hard_probability('{"correct": true}</think> I am done.') == 1.0, (
+        "a verdict in the thought is better than none"
+    )
 
 
 def test_said_is_bounded_in_time() -> None:

@@ -29,7 +29,9 @@ class Desk:
     def asked(self, prefix: str = "", prompt: str | None = None) -> list[Request]:
         """The requests for one batch of proposals that begin with ``prefix``."""
         self.batches += 1
-        return [self.ranked.request(self.request, self.batches - 1, n, prefix, prompt) for n in range(self.ranked.samples)]
+        return [
+            self.ranked.request(self.request, self.batches - 1, n, prefix, prompt) for n in range(self.ranked.samples)
+        ]
 
     def read(self, said: Sequence[Completion], prefix: str = "") -> list[str]:
         """The proposals in normal form, in the order they were sampled; empty ones are left out."""
@@ -177,7 +179,9 @@ class Ranked:
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.tokens < 1 or "{}" not in self.answer:
-            raise UserError(f"ranked: samples={self.samples} and tokens={self.tokens} must be positive, answer hold {{}}")
+            raise UserError(
+                f"ranked: samples={self.samples} and tokens={self.tokens} must be positive, answer hold {{}}"
+            )
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         return [Completion(self.answer.replace("{}", text)) for text, _ in self.plan(requests)]

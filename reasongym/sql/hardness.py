@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from reasongym.core import UserError
 
@@ -12,6 +13,7 @@ try:
 except ImportError as error:
     raise UserError(f"SQL needs sqlglot: pip install 'reasongym[sql]' ({error})") from error
 
+Node = Any  # sqlglot's name for the base of its tree has changed
 HARDNESS = ("easy", "medium", "hard", "extra")
 
 
@@ -22,7 +24,7 @@ def hardness(sql: str) -> str:
     Differs: the tree is sqlglot's, so a query that Spider's parser refuses is classed too.
     """
     try:
-        tree = sqlglot.parse_one(sql, read="sqlite")
+        tree: Node = sqlglot.parse_one(sql, read="sqlite")
     except sqlglot.errors.SqlglotError as error:
         raise UserError(f"hardness: {sql!r} is no SQL that sqlglot reads") from error
     query = tree
@@ -46,7 +48,7 @@ def _class(first: int, nested: int, others: int) -> str:
     return "extra"
 
 
-def _clauses(whole: exp.Expression, query: exp.Expression) -> int:
+def _clauses(whole: Node, query: Node) -> int:
     """Count 1: WHERE, GROUP BY, ORDER BY, LIMIT, joins, ORs and LIKEs."""
     clauses = sum(query.args.get(key) is not None for key in ("where", "group"))
     clauses += sum((query.args.get(key) or whole.args.get(key)) is not None for key in ("order", "limit"))
@@ -56,7 +58,7 @@ def _clauses(whole: exp.Expression, query: exp.Expression) -> int:
     )
 
 
-def _others(query: exp.Expression) -> int:
+def _others(query: Node) -> int:
     """Count 3: more than one aggregate, selected column, WHERE condition and GROUP BY column."""
     group, where = query.args.get("group"), query.args.get("where")
     places = [*query.expressions, *filter(None, (where, group, query.args.get("order"), query.args.get("having")))]
@@ -66,12 +68,12 @@ def _others(query: exp.Expression) -> int:
     return sum(count > 1 for count in several)
 
 
-def _conditions(query: exp.Expression) -> list[exp.Expression]:
+def _conditions(query: Node) -> list[Node]:
     """WHERE, HAVING and what the joins are on."""
     on = [join.args["on"] for join in query.args.get("joins") or () if join.args.get("on")]
     return [*on, *filter(None, (query.args.get("where"), query.args.get("having")))]
 
 
-def _shallow(place: exp.Expression) -> Iterator[exp.Expression]:
+def _shallow(place: Node) -> Iterator[Node]:
     """The nodes of a clause, down to the queries inside it but not into them."""
     yield from place.walk(prune=lambda node: isinstance(node, exp.Query))

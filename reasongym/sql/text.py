@@ -23,7 +23,7 @@ _CLAUSE = re.compile(r"\b(select|from|where|group by|having|order by|limit|inter
 
 
 def pieces(sql: str) -> list[tuple[str, str]]:
-    """(kind, text) of every token: kind is ``kept`` (quoted), ``word`` or ``sign``; comments and blanks are left out."""
+    """(kind, text) of every token but comments and blanks: kind is ``kept`` (quoted), ``word`` or ``sign``."""
     found = ((str(m.lastgroup), m.group()) for m in _PIECE.finditer(sql))
     return [(kind, text) for kind, text in found if kind != "skip"]
 

@@ -1,4 +1,4 @@
-"""The planners, with scripted generators and exact discriminators: S4, S5, S6, and that trainers refuse their answers."""
+"""The planners, with scripted generators and exact discriminators: S4, S5, S6, and what trainers say to them."""
 
 from __future__ import annotations
 
