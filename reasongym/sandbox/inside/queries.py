@@ -77,7 +77,6 @@ def vary(source: str, key: str, length: int, seed: list[int], kind: str, plant: 
     copy = _connect()
     copy.deserialize(databases[source].serialize())
     part, parts = seed[0] % seed[1], seed[1]
-    rng = random.Random(seed[0] // parts)
     tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY rowid"
     for (trigger,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         copy.execute(f"DROP TRIGGER {_quoted(trigger)}")
@@ -85,8 +84,9 @@ def vary(source: str, key: str, length: int, seed: list[int], kind: str, plant: 
         copy.execute("SAVEPOINT one")
         try:
             rows = copy.execute(f"SELECT * FROM {_quoted(table)}").fetchall()
-            kept = [list(row) for row in rows if rng.randrange(parts) != part]
-            _rewrite(copy, _quoted(table), kept, random.Random(f"{seed[0]} {table}"), kind, plant)
+            drawn, rng = random.Random(f"{seed[0] // parts} {table}"), random.Random(f"{seed[0]} {table}")
+            kept = [list(row) for row in rows if drawn.randrange(parts) != part]
+            _rewrite(copy, _quoted(table), kept, rng, kind, plant)
         except sqlite3.Error:  # a virtual table, or a generated column
             copy.execute("ROLLBACK TO one")
         copy.execute("RELEASE one")
@@ -94,10 +94,10 @@ def vary(source: str, key: str, length: int, seed: list[int], kind: str, plant: 
     databases[key] = copy
 
 
-def drop(key: str) -> None:
-    """Forget a database and its copies."""
-    for name in [k for k in databases if k == key or k.startswith(f"{key}#")]:
-        databases.pop(name).close()
+def drop(keys: list[str]) -> None:
+    """Forget databases or copies."""
+    for key in keys:
+        databases.pop(key).close()
 
 
 def query(keys: list[str], sql: str, steps: int, rows: int, size: int) -> str:
