@@ -23,6 +23,7 @@ LOAD_S = 60.0
 CAPACITY = 32 << 20  # bytes of databases that a process keeps open, and of copies
 KEPT = 8  # processes that wait for the next query
 MANY = 64  # databases that a process keeps open
+OPENED = 200 << 10  # bytes that a database takes beside its own: its connection's cache
 COPIED = 1 << 20  # bytes of a database, beyond which no copies of it are made
 
 
@@ -50,9 +51,7 @@ class _Worker:
     def run(self, database: Database, key: str, sql: str, guard: Guard, copies: Sequence[Copy] | None) -> list[Result]:
         seconds = guard.seconds * max(1, len(copies or ()))
         for again in (False, True):
-            if key not in self.loaded:
-                self._load(database, key)
-            keys = [key] if copies is None else self._vary(database, key, copies)
+            keys = self._keys(database, key, copies)
             start = time.monotonic()
             reply = self._ask("query", [keys, sql, guard.steps, guard.rows, guard.size], seconds)
             took = time.monotonic() - start
@@ -66,10 +65,23 @@ class _Worker:
                 break
         return [Result(error=reply.output.split(". ")[0].replace("the cell", "the query"))]
 
+    def _keys(self, database: Database, key: str, copies: Sequence[Copy] | None) -> list[str]:
+        """What to query, open; in a new process, where that fails in an old one."""
+        for last in (not self.started, True):
+            try:
+                if key not in self.loaded:
+                    self._load(database, key)
+                return [key] if copies is None else self._vary(database, key, copies)
+            except HostError:
+                self._restart()
+                if last:
+                    raise
+        raise AssertionError
+
     def _vary(self, database: Database, key: str, copies: Sequence[Copy]) -> list[str]:
         """The names of these copies, which are made if need be."""
         size = self.loaded[key]
-        if size > COPIED:
+        if size > COPIED + OPENED:
             return []
         names = {f"{key}#{copy!r}": copy for copy in copies}
         missing = {name: copy for name, copy in names.items() if name not in self.copies}
@@ -77,10 +89,10 @@ class _Worker:
             self._call("drop", [[*self.copies]], database)
             self.copies.clear()
             missing = names
-        for name, copy in missing.items():
-            plant = [list(pair) for pair in copy.plant]
-            self._call("vary", [key, name, self.guard.length, [copy.seed, copy.parts], copy.kind, plant], database)
-            self.copies[name] = size
+        if missing:
+            wanted = [[name, c.seed, c.parts, c.kind, [list(pair) for pair in c.plant]] for name, c in missing.items()]
+            self._call("vary", [key, wanted, self.guard.length], database)
+            self.copies |= dict.fromkeys(missing, size)
         return list(names)
 
     def _load(self, database: Database, key: str) -> None:
@@ -97,7 +109,7 @@ class _Worker:
         wrong = self._call("load", [key, bool(database.script), self.guard.length, heap], database)
         if wrong:
             raise HostError(f"the database {database.path or 'script'!r} is broken: {wrong}")
-        self.loaded[key] = len(image)
+        self.loaded[key] = len(image) + OPENED
 
     def _drop(self, key: str, database: Database) -> None:
         self._call("drop", [[key]], database)
@@ -114,7 +126,6 @@ class _Worker:
     def _call(self, name: str, arguments: list[Any], database: Database) -> Any:
         reply = self._ask(name, arguments, LOAD_S)
         if not reply.ok:
-            self._restart()
             raise HostError(f"the database {database.path or 'script'!r} cannot be opened: {reply.output}")
         return reply.value
 

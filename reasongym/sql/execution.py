@@ -12,6 +12,7 @@ from reasongym.sandbox.sqlite import Copy, Database, Guard, Result, Value, execu
 from reasongym.sql.text import has_limit, is_ordered, normal_form, without_distinct
 
 PARTS = 3  # of the rows, of which a copy lacks one
+LONGEST = 200  # characters of a constant that is planted
 PLANTED = 6  # copies with planted constants, where the others tell nothing
 
 
@@ -167,7 +168,7 @@ def _constants(sql: str) -> tuple[tuple[str, Value], ...]:
                 found[column, value] = None
             for other in columns[1:]:  # a text in double quotes looks like a column
                 found[column, other] = None
-    return tuple(found)[:32]
+    return tuple(pair for pair in found if len(str(pair[1])) <= LONGEST)[:32]
 
 
 def _near(literal: Any) -> list[Value]:

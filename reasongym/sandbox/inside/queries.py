@@ -69,29 +69,36 @@ def load(key: str, script: bool, length: int, heap: int) -> str:
     return ""
 
 
-def vary(source: str, key: str, length: int, seed: list[int], kind: str, plant: list[list[Any]]) -> None:
-    """Open a copy of a database in which rows are missing, and, by ``kind``, values shuffled or planted.
+def vary(source: str, wanted: list[list[Any]], length: int) -> None:
+    """Open copies of a database, each with a name of its own, the seed, the parts, the kind and what to plant.
 
-    ``seed`` is a part and the number of parts: each row is drawn into one of these, and missing where it is that one.
+    Each row is drawn into one of the parts, and missing from the copy where the seed is that one.
     """
-    copy = _connect()
-    copy.deserialize(databases[source].serialize())
-    part, parts = seed[0] % seed[1], seed[1]
-    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY rowid"
-    for (trigger,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+    image = databases[source].serialize()
+    for key, seed, parts, kind, plant in wanted:
+        copy = _connect()
+        copy.deserialize(image)
+        _change(copy, seed, parts, kind, plant)
+        _guard(copy, length)
+        databases[key] = copy
+
+
+def _change(copy: sqlite3.Connection, seed: int, parts: int, kind: str, plant: list[list[Any]]) -> None:
+    names = "SELECT name FROM sqlite_master WHERE type = '{}' AND name NOT LIKE 'sqlite%' ORDER BY rowid"
+    copy.execute("BEGIN")
+    for (trigger,) in copy.execute(names.format("trigger")).fetchall():
         copy.execute(f"DROP TRIGGER {_quoted(trigger)}")
-    for (table,) in copy.execute(tables).fetchall():
+    for (table,) in copy.execute(names.format("table")).fetchall():
         copy.execute("SAVEPOINT one")
         try:
             rows = copy.execute(f"SELECT * FROM {_quoted(table)}").fetchall()
-            drawn, rng = random.Random(f"{seed[0] // parts} {table}"), random.Random(f"{seed[0]} {table}")
-            kept = [list(row) for row in rows if drawn.randrange(parts) != part]
+            drawn, rng = random.Random(f"{seed // parts} {table}"), random.Random(f"{seed} {table}")
+            kept = [list(row) for row in rows if int(drawn.random() * parts) != seed % parts]
             _rewrite(copy, _quoted(table), kept, rng, kind, plant)
         except sqlite3.Error:  # a virtual table, or a generated column
             copy.execute("ROLLBACK TO one")
         copy.execute("RELEASE one")
-    _guard(copy, length)
-    databases[key] = copy
+    copy.execute("COMMIT")
 
 
 def drop(keys: list[str]) -> None:
@@ -145,7 +152,13 @@ def _said(error: Exception, steps: int) -> str:
 def _connect() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
     connection.text_factory = lambda raw: str(raw, "utf-8", "backslashreplace")
-    for setting in ("temp_store=MEMORY", "trusted_schema=OFF", "foreign_keys=OFF"):
+    for setting in (
+        "temp_store=MEMORY",
+        "trusted_schema=OFF",
+        "foreign_keys=OFF",
+        "secure_delete=OFF",
+        "cache_size=-100",
+    ):
         connection.execute(f"PRAGMA {setting}").fetchall()
     return connection
 
@@ -194,19 +207,19 @@ def _rewrite(
 ) -> None:
     """Put these rows in a table in place of its own, with values shuffled or planted in columns that are in no key."""
     names = [column[0].lower() for column in copy.execute(f"SELECT * FROM {table} LIMIT 0").description]
-    unique = _unique(copy, table)
+    planted = [(column.lower(), value) for column, value in plant if column.lower() in names and rows]
+    unique = _unique(copy, table) if kind == "shuffle" or planted else set()
     for i, name in enumerate(names):
         if kind == "shuffle" and name not in unique:
             values = [row[i] for row in rows]
             rng.shuffle(values)
             for row, value in zip(rows, values, strict=True):
                 row[i] = value
-        for column, value in plant if kind == "plant" and rows else ():
-            if column.lower() == name:
-                share = 0.0 if name in unique else 0.3
-                first = rng.randrange(len(rows))
-                for n, row in enumerate(rows):
-                    row[i] = value if n == first or rng.random() < share else row[i]
+        for value in (v for column, v in planted if column == name and kind == "plant"):
+            share = 0.0 if name in unique else 0.3
+            first = rng.randrange(len(rows))
+            for n, row in enumerate(rows):
+                row[i] = value if n == first or rng.random() < share else row[i]
     copy.execute(f"DELETE FROM {table}")
     copy.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(names))})", rows)
 
