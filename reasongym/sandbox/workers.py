@@ -19,6 +19,7 @@ from reasongym.sandbox.comparison import Value
 from reasongym.sandbox.databases import Copy, Database, Guard, Result
 
 PIECE = 64 << 10  # bytes of a database that go over at once: a frame has 128 KiB
+PAGE = 50_000  # characters of a result that come back at once, as in inside/queries.py
 LOAD_S = 60.0
 CAPACITY = 32 << 20  # bytes of databases that a process keeps open, and of copies
 KEPT = 8  # processes that wait for the next query
@@ -57,13 +58,20 @@ class _Worker:
             took = time.monotonic() - start
             self.used += took
             if reply.ok:
-                return _results(reply.value)
+                return _results(self._whole(reply.value, 16 * guard.size))
             if not reply.lost:
                 break
             self._restart()
             if again or took > 0.9 * seconds:  # else it was perhaps not the query that ended the process
                 break
         return [Result(error=reply.output.split(". ")[0].replace("the cell", "the query"))]
+
+    def _whole(self, first: Any, longest: int) -> str:
+        """What a query says, page by page."""
+        pages = [str(first)]
+        while len(pages[-1]) == PAGE and len(pages) * PAGE < longest:
+            pages.append(str(self._ask("page", [], LOAD_S).value))
+        return "".join(pages)
 
     def _keys(self, database: Database, key: str, copies: Sequence[Copy] | None) -> list[str]:
         """What to query, open; in a new process, where that fails in an old one."""
@@ -197,7 +205,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_forget)
 
 
-def _results(told: Any) -> list[Result]:
+def _results(told: str) -> list[Result]:
     """What a process said, which had to be a session's answer and nothing else."""
     try:
         return [

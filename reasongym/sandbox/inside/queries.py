@@ -12,6 +12,7 @@ import re
 import sqlite3
 from typing import Any
 
+PAGE = 50_000  # characters of a reply: as JSON in JSON it may be several times as long
 TICK = 1000  # steps of SQLite's machine between two looks at what is left
 # What a query may call: functions of their arguments alone. (Not: random, zeroblob, load_extension, fts3_tokenizer.)
 FUNCTIONS = frozenset(
@@ -35,6 +36,7 @@ HARMLESS = ("ok", "NULL value in", "CHECK constraint failed", "NUMERIC value in"
 
 databases: dict[str, sqlite3.Connection] = {}
 pieces: list[bytes] = []
+rest: list[str] = []  # pages that are still to be fetched
 left = [0]  # ticks that the running query still has
 
 
@@ -108,7 +110,10 @@ def drop(keys: list[str]) -> None:
 
 
 def query(keys: list[str], sql: str, steps: int, rows: int, size: int) -> str:
-    """The results of one query on each of these databases, as JSON; of several, up to the first that fails."""
+    """The results of one query on each of these databases, as JSON; of several, up to the first that fails.
+
+    It is the first page of it; where that is a full one, `page` has the next.
+    """
     told = []
     for key in keys:
         result = _run(databases[key], sql, steps, rows, size)
@@ -116,7 +121,14 @@ def query(keys: list[str], sql: str, steps: int, rows: int, size: int) -> str:
         size -= result.pop("size", 0)
         if result["error"]:
             break
-    return json.dumps(told, ensure_ascii=False, default=lambda value: {"bytes": value.hex()})
+    text = json.dumps(told, default=lambda value: {"bytes": value.hex()})
+    rest[:] = [text[at : at + PAGE] for at in range(0, len(text) + 1, PAGE)]
+    return rest.pop(0)
+
+
+def page() -> str:
+    """The next page of what `query` has to say."""
+    return rest.pop(0)
 
 
 def _run(connection: sqlite3.Connection, sql: str, steps: int, most: int, size: int) -> dict[str, Any]:
