@@ -136,11 +136,8 @@ IDS = {
     "LongCoT-v0": {"task": "register", "thinking": "longcot"},
     "Delethink-v0": {"task": "register", "thinking": "delethink"},
     "SAT-v0": {"task": "sat", "thinking": "longcot"},
-<<<<<<< HEAD
-    "TextToSQL-v0": {"task": "sql", "thinking": "longcot", "tools": "sql"},
-=======
     "CodeInterpreter-v0": {"task": "compute", "thinking": "longcot", "tools": "python"},
->>>>>>> main
+    "TextToSQL-v0": {"task": "sql", "thinking": "longcot", "tools": "sql"},
 }
 for _id, _parts in IDS.items():
     if _id not in _gym.registry:
