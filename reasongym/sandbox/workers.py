@@ -62,7 +62,8 @@ class _Worker:
             if not reply.lost:
                 break
             self._restart()
-            if again or took > 0.9 * seconds:  # else it was perhaps not the query that ended the process
+            seconds -= took
+            if again or seconds < 0.1 * guard.seconds:  # else it was perhaps not the query that ended the process
                 break
         return [Result(error=reply.output.split(". ")[0].replace("the cell", "the query"))]
 
