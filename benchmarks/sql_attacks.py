@@ -47,7 +47,7 @@ HONEST = "SELECT count(*), sum(age), max(name) FROM singer"
 
 
 class Attack(NamedTuple):
-    """A kind, a query ({other} is another database's file, {new} a file that is not there), and whether it must fail."""
+    """A kind, a query ({other} is another database, {new} a file that is not there), and whether it must fail."""
 
     kind: str
     sql: str
@@ -66,31 +66,37 @@ ATTACKS: tuple[Attack, ...] = (
         "ATTACH '{new}' AS x", "ATTACH '{other}' AS x", "ATTACH 'file:{new}?mode=rwc' AS x", "ATTACH '' AS x",
         "SELECT 1; ATTACH '{new}' AS x", "SELECT 1 /* ; */ ; ATTACH '{new}' AS x", "/* */ ; ATTACH '{new}' AS x",
         "VACUUM INTO '{new}'", "VACUUM", "DETACH main", "SELECT * FROM '{other}'.vault", "SELECT * FROM vault",
-        "SELECT load_extension('{other}')", "SELECT load_extension('libc.so.6', 'system')", "SELECT readfile('{other}')",
+        "SELECT load_extension('{other}')", "SELECT load_extension('libc.so.6', 'system')",
+        "SELECT readfile('{other}')",
         "SELECT writefile('{new}', 'x')", "SELECT edit('x', 'touch {new}')", "SELECT fts3_tokenizer('simple')",
-        "SELECT fts3_tokenizer('simple', x'4141414141414141')", "SELECT * FROM fsdir('/')", "SELECT * FROM csv('{other}')",
+        "SELECT fts3_tokenizer('simple', x'4141414141414141')", "SELECT * FROM fsdir('/')",
+        "SELECT * FROM csv('{other}')",
         "SELECT * FROM zipfile('{other}')", "CREATE VIRTUAL TABLE z USING fts5(a)", "SELECT * FROM sqlite_dbpage",
         "PRAGMA temp_store_directory = '{new}'", "PRAGMA journal_mode = WAL", "PRAGMA data_store_directory = '{new}'",
         "PRAGMA database_list", "SELECT * FROM pragma_database_list", "SELECT file FROM pragma_database_list()",
     ),
     *_many(
         "writing", True,
-        "INSERT INTO singer VALUES (999, 'x', 1)", "UPDATE singer SET age = 0", "DELETE FROM singer", "DROP TABLE singer",
+        "INSERT INTO singer VALUES (999, 'x', 1)", "UPDATE singer SET age = 0", "DELETE FROM singer",
+        "DROP TABLE singer",
         "REPLACE INTO singer VALUES (1, 'x', 1)", "ALTER TABLE singer RENAME TO x", "CREATE TABLE x (a)",
         "CREATE TEMP TABLE x AS SELECT * FROM singer", "CREATE VIEW x AS SELECT 1", "CREATE INDEX i ON singer (age)",
         "CREATE TRIGGER t AFTER INSERT ON singer BEGIN SELECT 1; END", "ANALYZE", "REINDEX",
         "INSERT INTO singer VALUES (999, 'x', 1) RETURNING *", "WITH x AS (SELECT 1) DELETE FROM singer",
         "WITH x AS (SELECT 1) INSERT INTO singer SELECT 999, 'x', 1 FROM x RETURNING *",
         "WITH x AS (SELECT 1) UPDATE singer SET age = 0 RETURNING age", "UPDATE sqlite_master SET sql = ''",
-        "PRAGMA writable_schema = ON", "PRAGMA query_only = OFF", "PRAGMA user_version = 7", "PRAGMA hard_heap_limit = 0",
+        "PRAGMA writable_schema = ON", "PRAGMA query_only = OFF", "PRAGMA user_version = 7",
+        "PRAGMA hard_heap_limit = 0",
         "PRAGMA trusted_schema = ON", "BEGIN EXCLUSIVE", "SAVEPOINT s", "COMMIT", "ROLLBACK", "END",
     ),
     *_many(
         "secrets", True,
         "SELECT sql FROM sqlite_stmt", "SELECT count(*) FROM sqlite_stmt", "SELECT * FROM dbstat",
-        "SELECT * FROM bytecode('SELECT 1')", "SELECT * FROM tables_used('SELECT 1')", "SELECT * FROM temp.sqlite_master",
+        "SELECT * FROM bytecode('SELECT 1')", "SELECT * FROM tables_used('SELECT 1')",
+        "SELECT * FROM temp.sqlite_master",
         "EXPLAIN SELECT * FROM singer", "EXPLAIN QUERY PLAN SELECT * FROM singer", "SELECT getenv('REASONGYM_PROBE')",
-        "SELECT * FROM pragma_function_list", "SELECT random()", "SELECT hex(randomblob(16))", "SELECT last_insert_rowid()",
+        "SELECT * FROM pragma_function_list", "SELECT random()", "SELECT hex(randomblob(16))",
+        "SELECT last_insert_rowid()",
         "SELECT sqlite_source_id()", "SELECT sqlite_log(1, '{other}')",
     ),
     *_many(
@@ -111,45 +117,56 @@ ATTACKS: tuple[Attack, ...] = (
         "FROM singer a, singer b",
         "SELECT median FROM (SELECT nth_value(a.id, 2) OVER (ORDER BY b.id DESC, a.id ROWS 100 PRECEDING) AS median "
         "FROM singer a, singer b, singer c)",
-        "SELECT count(*) FROM singer a WHERE EXISTS (SELECT 1 FROM singer b, singer c, singer d WHERE b.id + c.id = -d.id)",
+        "SELECT count(*) FROM singer a WHERE EXISTS "
+        "(SELECT 1 FROM singer b, singer c, singer d WHERE b.age + c.age + d.age = -a.age)",
         "SELECT " + "+".join(["(SELECT count(*) FROM singer a, singer b, singer c)"] * 40),
         "SELECT * FROM " + ", ".join(f"singer s{i}" for i in range(64)),
-        "SELECT count(*) FROM " + " NATURAL JOIN ".join(f"(SELECT id AS c{i}, age AS d{i} FROM singer)" for i in range(12)),
+        "SELECT count(*) FROM "
+        + " NATURAL JOIN ".join(f"(SELECT id AS c{i}, age AS d{i} FROM singer)" for i in range(12)),
         "SELECT 1 WHERE " + " OR ".join(f"'{i}' IN (SELECT name FROM singer)" for i in range(1500)),
         "SELECT " + "(" * 3000 + "1" + ")" * 3000, "SELECT " + "-" * 1 + " -".join(["1"] * 20_000),
         "SELECT " + " UNION ALL SELECT ".join(["1"] * 3000), "SELECT 1 IN (" + ",".join(["1"] * 30_000) + ")",
         "SELECT " + ", ".join(f"{i} AS c{i}" for i in range(5000)), "SELECT '" + "a" * 100_000 + "'",
         "SELECT '" + "a" * 1_000_000 + "'", "SELECT " + "CASE WHEN 1 THEN " * 400 + "1" + " END" * 400,
-        "WITH " + ", ".join(f"t{i} AS (SELECT * FROM t{i - 1}, t{i - 1})" if i else "t0 AS (SELECT 1)" for i in range(30))
+        "WITH t0 AS (SELECT 1), " + ", ".join(f"t{i} AS (SELECT * FROM t{i - 1}, t{i - 1})" for i in range(1, 30))
         + " SELECT count(*) FROM t29",
         "SELECT json_array_length('" + "[" * 30_000 + "]" * 30_000 + "')",
-        "SELECT count(*) FROM json_tree('[" + ",".join(["1"] * 20_000) + "]') a, json_tree('[1,2,3,4,5,6,7,8,9]') b, singer c",
+        "SELECT count(*) FROM json_tree('[" + ",".join(["1"] * 20_000) + "]') a, json_tree('[1,2,3,4,5,6,7,8,9]') b, "
+        "singer c",
         "SELECT sum(length(printf('%.60000f', 1e300 / a.id))) FROM singer a, singer b",
         "SELECT sum(length(strftime('%J %s %f', 'now', '+' || a.id || ' days'))) FROM singer a, singer b, singer c",
     ),
     *_many(
         "memory", False,
         "SELECT printf('%1000000000d', 1)", "SELECT printf('%.*c', 1000000000, 'a')", "SELECT zeroblob(1000000000)",
-        "SELECT hex(zeroblob(100000000))", "SELECT randomblob(1000000000)", "SELECT replace(printf('%.65000c', 'a'), 'a', 'bbbb')",
+        "SELECT hex(zeroblob(100000000))", "SELECT randomblob(1000000000)",
+        "SELECT replace(printf('%.65000c', 'a'), 'a', 'bbbb')",
         "WITH RECURSIVE x(s) AS (SELECT 'aaaaaaaa' UNION ALL SELECT s || s FROM x) SELECT max(length(s)) FROM x",
-        f"WITH RECURSIVE x(n, s) AS (SELECT 1, {_LONG} UNION ALL SELECT n + 1, s || n FROM x) SELECT * FROM x ORDER BY s DESC",
-        f"WITH RECURSIVE x(n, s) AS (SELECT 1, {_LONG} UNION SELECT n + 1, n || substr(s, 9) FROM x) SELECT count(*) FROM x",
+        f"WITH RECURSIVE x(n, s) AS (SELECT 1, {_LONG} UNION ALL SELECT n + 1, s || n FROM x) "
+        "SELECT * FROM x ORDER BY s DESC",
+        f"WITH RECURSIVE x(n, s) AS (SELECT 1, {_LONG} UNION SELECT n + 1, n || substr(s, 9) FROM x) "
+        "SELECT count(*) FROM x",
         f"SELECT group_concat({_LONG}) FROM singer", f"SELECT json_group_array({_LONG}) FROM singer",
         f"SELECT a.id, b.id, {_LONG} || a.id FROM singer a, singer b, singer c", f"{_N} SELECT n FROM x",
-        f"{_N} SELECT n, {_LONG}, {_LONG}, {_LONG} FROM x", "SELECT * FROM singer a, singer b, singer c ORDER BY a.name || b.name",
+        f"{_N} SELECT n, {_LONG}, {_LONG}, {_LONG} FROM x",
+        "SELECT * FROM singer a, singer b, singer c ORDER BY a.name || b.name",
         "SELECT DISTINCT a.name || b.name || c.name FROM singer a, singer b, singer c",
         "SELECT a.name || b.name, count(*) FROM singer a, singer b, singer c GROUP BY 1, c.name",
         "SELECT a.name || b.name || c.name FROM singer a, singer b, singer c EXCEPT SELECT 'x'",
-        f"SELECT first_value({_LONG} || a.id) OVER (PARTITION BY a.id % 2 ORDER BY b.id) FROM singer a, singer b, singer c",
-        "WITH x AS MATERIALIZED (SELECT a.name || b.name AS s FROM singer a, singer b, singer c) SELECT count(*) FROM x, x AS y",
+        f"SELECT first_value({_LONG} || a.id) OVER (PARTITION BY a.id % 2 ORDER BY b.id) "
+        "FROM singer a, singer b, singer c",
+        "WITH x AS MATERIALIZED (SELECT a.name || b.name AS s FROM singer a, singer b, singer c) "
+        "SELECT count(*) FROM x, x AS y",
         'SELECT 1 AS "' + "c" * 60_000 + '"', "SELECT " + ", ".join([_LONG] * 500), "SELECT " + ", ".join([_LONG] * 60),
     ),
     *_many(
         "protocol", False,
-        "SELECT '{{\"id\": 1, \"ok\": true, \"value\": \"[]\"}}'", "SELECT char(0), char(10), char(34), char(55357), x'00ff'",
+        "SELECT '{{\"id\": 1, \"ok\": true, \"value\": \"[]\"}}'",
+        "SELECT char(0), char(10), char(34), char(55357), x'00ff'",
         "SELECT CAST(x'fffe80' AS TEXT)", "SELECT 1e999, -1e999, 9223372036854775807, -9223372036854775808",
         "SELECT abs(-9223372036854775808)", "SELECT sum(9223372036854775807) FROM singer", "\x00", "SELECT '\ud800'",
-        "SELECT 1 AS \"\n```\n\"", "", ";;;", "--", "/*", "SELECT ?", "SELECT :a, @b, $c", "\\", "SELECT '", "\N{SNOWMAN}",
+        "SELECT 1 AS \"\n```\n\"", "", ";;;", "--", "/*", "SELECT ?", "SELECT :a, @b, $c", "\\", "SELECT '",
+        "\N{SNOWMAN}",
     ),
 )  # fmt: skip
 
@@ -277,7 +294,8 @@ def main(backend: str = "auto", save: bool = False, say: bool = False) -> bool:
             if how:
                 succeeded.append(f"{attack.kind}: {attack.sql[:120]}: {how}")
             if how or say:
-                print(f"{attack.kind}: {attack.sql[:90]!r}: {how or 'blocked'} ({said[:90]}; {took:.3f} s; {growth:.0f} MiB)")
+                became = f"{how or 'blocked'} ({said[:90]}; {took:.3f} s; {growth:.0f} MiB)"
+                print(f"{attack.kind}: {attack.sql[:90]!r}: {became}")
             rows[-1]["grew_mib"] = round(growth, 1)
     figures = {
         "backend": backend,

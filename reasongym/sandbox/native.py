@@ -15,7 +15,7 @@ import sysconfig
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +42,13 @@ ENVIRONMENT = {
 class _Process:
     sock: socket.socket
     handle: int  # a pidfd: it cannot come to mean another process
+    owner: int = field(default_factory=os.getpid)
 
     def kill(self) -> None:
         if self.handle >= 0:
             with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
-            self.let_go()
-
-    def let_go(self) -> None:
-        if self.handle >= 0:
+                if self.owner == os.getpid():  # a fork's copy must not end the session of its parent
+                    signal.pidfd_send_signal(self.handle, signal.SIGKILL)
             os.close(self.handle)
             self.handle = -1
 

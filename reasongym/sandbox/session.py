@@ -51,9 +51,6 @@ class Link(Protocol):
     @property
     def sock(self) -> socket.socket: ...
     def kill(self) -> None: ...
-    def let_go(self) -> None:
-        """In a fork of this process: close our ends, and leave it alone."""
-        ...
 
 
 class Nursery(Protocol):
@@ -111,13 +108,6 @@ class Session:
         if self._link is not None:
             self._link.kill()
             self._link.sock.close()
-            self._link = None
-
-    def let_go(self) -> None:
-        """In a fork of this process: the session is not its own, and must live on."""
-        if self._link is not None:
-            self._link.sock.close()
-            self._link.let_go()
             self._link = None
 
     def __del__(self) -> None:

@@ -194,10 +194,10 @@ atexit.register(close_all)
 
 
 def _forget() -> None:
-    """In a fork: its parent's sessions are not its own."""
+    """In a fork: its parent's sessions are not its own, and their ends are closed here without ending them."""
     for there in _idle.values():
         for worker in there:
-            worker.session.let_go()
+            worker.session.close()
     _idle.clear()
     _lock.release()
 
