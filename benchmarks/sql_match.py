@@ -155,13 +155,16 @@ def drawn_mutants(items: Sequence[Item], wanted: int, rng: random.Random) -> Ite
     order = list(items)
     rng.shuffle(order)
     seen = set()
-    each = max(2, -(-wanted // len(order)) + 1)
+    each = 1 + -(-2 * wanted // len(order))
     for item in order:
         try:
             there = mutants(item.gold, names(item.tables))
         except UserError:
             continue
-        for mutant in rng.sample(there, min(each, len(there))):
+        kinds = sorted({m.kind for m in there})
+        for _ in range(each if there else 0):  # a kind first, or most would be another column
+            kind = rng.choice(kinds)
+            mutant = rng.choice([m for m in there if m.kind == kind])
             if (item.path, item.gold, mutant.sql) not in seen:
                 seen.add((item.path, item.gold, mutant.sql))
                 yield item, mutant.kind, mutant.sql

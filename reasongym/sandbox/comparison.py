@@ -10,7 +10,7 @@ from typing import Protocol
 Value = None | int | float | str | bytes
 Rows = Sequence[Sequence[Value]]
 
-EFFORT = 200_000  # cells looked at in the search for a permutation of the columns, before it is given up
+EFFORT = 1_000_000  # cells looked at in the search for a permutation of the columns, before it is given up
 WIDEST = 64  # columns that are permuted at all
 SMALLEST = 1e-3  # below it the tolerance is absolute: a sum of floats that should be 0 is not
 

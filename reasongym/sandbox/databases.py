@@ -128,5 +128,5 @@ def _read(path: Path, how: str) -> bytes:
     """The file as SQLite sees it, its log included, under a lock for reading."""
     with closing(sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=0, isolation_level=None)) as file:
         file.execute("BEGIN")
-        file.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return file.serialize()
+        (tables,) = file.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return file.serialize() if tables else b""
