@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 Value = None | int | float | str | bytes
@@ -50,8 +50,7 @@ def match(gold: Table, result: Table, ordered: bool, tolerance: float = 1e-9, ef
         return Counter(one) == Counter(two)
     if Counter(zip(*one, strict=True)) == Counter(zip(*two, strict=True)):
         return True
-    alike = len(one) <= WIDEST and Counter(map(_signature, one)) == Counter(map(_signature, two))
-    return alike and _aligns(one, two, effort)
+    return len(one) <= WIDEST and _aligns(one, two, effort)
 
 
 Column = tuple[object, ...]
@@ -81,24 +80,55 @@ def _merged(numbers: list[float], tolerance: float) -> Iterator[tuple[float, flo
         yield number, first
 
 
-def _signature(column: Column) -> frozenset[tuple[object, int]]:
-    return frozenset(Counter(column).items())
+Classes = tuple[list[int], list[int]]  # of the columns of both; only equal ones can stand for each other
 
 
 def _aligns(one: list[Column], two: list[Column], effort: int) -> bool:
-    """Whether some order of the columns of ``two`` makes the same multiset of rows.
-
-    Depth first, a column of ``one`` after the other; rows are told apart by the columns so far, as numbers, so that a
-    wrong choice is seen at once. Columns that are equal cell by cell stand for each other.
-    """
-    left = [effort]
+    """Whether some order of the columns of ``two`` makes the same multiset of rows."""
+    classes = _classes([_counted(c) for c in one], [_counted(c) for c in two])
+    if sorted(classes[0]) != sorted(classes[1]):
+        return False
+    # Columns of one class are told apart by the rows that they are in, and these by what else is in them.
+    ids: dict[object, int] = {}
+    ours, theirs = (_labels(columns, own, ids) for columns, own in zip((one, two), classes, strict=True))
+    classes = _classes(
+        [_counted(zip(ours, c, strict=True)) for c in one], [_counted(zip(theirs, c, strict=True)) for c in two]
+    )
+    if sorted(classes[0]) != sorted(classes[1]):
+        return False
     start = [0] * len(one[0])
-    return _extend(one, two, start, start, set(range(len(two))), left)
+    return _extend(one, two, classes, start, start, set(range(len(two))), [effort])
+
+
+def _counted(values: Iterable[object]) -> frozenset[tuple[object, int]]:
+    return frozenset(Counter(values).items())
+
+
+def _classes(one: Sequence[object], two: Sequence[object]) -> Classes:
+    ids: dict[object, int] = {}
+    return [ids.setdefault(v, len(ids)) for v in one], [ids.setdefault(v, len(ids)) for v in two]
+
+
+def _labels(columns: list[Column], classes: list[int], ids: dict[object, int]) -> list[int]:
+    """A number for each row, by what is in it and in which class of columns."""
+    rows = zip(*([(own, v) for v in c] for c, own in zip(columns, classes, strict=True)), strict=True)
+    return [ids.setdefault(_counted(row), len(ids)) for row in rows]
 
 
 def _extend(
-    one: list[Column], two: list[Column], rows: list[int], others: list[int], free: set[int], left: list[int]
+    one: list[Column],
+    two: list[Column],
+    classes: Classes,
+    rows: list[int],
+    others: list[int],
+    free: set[int],
+    left: list[int],
 ) -> bool:
+    """Find a column of ``two`` for the next one of ``one``, and so on, depth first.
+
+    Rows are told apart by the columns so far, as numbers, so that a wrong choice is seen soon. Columns that are equal
+    cell by cell stand for each other. ``left`` is the effort that may still be spent.
+    """
     at = len(two) - len(free)
     if not free:
         return True
@@ -107,13 +137,13 @@ def _extend(
     counted = Counter(ours)
     tried: set[Column] = set()
     for choice in sorted(free, key=lambda i: (i != at, i)):
-        if two[choice] in tried:
+        if classes[1][choice] != classes[0][at] or two[choice] in tried:
             continue
         tried.add(two[choice])
         left[0] -= len(rows)
         if left[0] < 0:
             return False
         theirs = [labels.get(pair, -1) for pair in zip(others, two[choice], strict=True)]
-        if Counter(theirs) == counted and _extend(one, two, ours, theirs, free - {choice}, left):
+        if Counter(theirs) == counted and _extend(one, two, classes, ours, theirs, free - {choice}, left):
             return True
     return False

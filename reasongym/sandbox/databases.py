@@ -6,7 +6,7 @@ import hashlib
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -32,7 +32,7 @@ class Database:
         if self.script:
             return hashlib.sha256(self.script.encode("utf-8", "replace")).hexdigest()
         try:
-            found = os.stat(Path(self.path).expanduser())
+            found = os.stat(os.path.expanduser(self.path))
         except (OSError, ValueError) as error:
             raise HostError(f"the database {self.path!r} cannot be read: {error}") from error
         return f"{self.path}:{found.st_mtime_ns}:{found.st_size}"
@@ -62,6 +62,9 @@ class Database:
             raise HostError(f"the database {self.path!r} cannot be read: {error}") from error
 
 
+Place = tuple[int, int, bool, str, bool]
+
+
 @dataclass(frozen=True)
 class Guard:
     """What a query may use.
@@ -89,9 +92,9 @@ class Guard:
     backend: str = "auto"
     unsafe: bool = False
 
-    def place(self) -> Guard:
+    def place(self) -> Place:
         """What a process is set up for: the rest is said with each query."""
-        return replace(self, seconds=0.0, steps=0, rows=0, size=0)
+        return self.length, self.heap, self.trusted, self.backend, self.unsafe
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 from reasongym import sandbox
 from reasongym.core import HostError
 from reasongym.sandbox.comparison import Value
-from reasongym.sandbox.databases import Copy, Database, Guard, Result
+from reasongym.sandbox.databases import Copy, Database, Guard, Place, Result
 
 PIECE = 64 << 10  # bytes of a database that go over at once: a frame has 128 KiB
 PAGE = 50_000  # characters of a result that come back at once, as in inside/queries.py
@@ -31,7 +31,7 @@ COPIED = 1 << 20  # bytes of a database, beyond which no copies of it are made
 def run(database: Database, sql: str, guard: Guard, copies: Sequence[Copy] | None = None) -> list[Result]:
     """The result on the database, or those on these copies, up to the first that is an error."""
     place, key = guard.place(), database.key()
-    worker = _take(place, key)
+    worker = _take(place, key, guard)
     try:
         return worker.run(database, key, sql, guard, copies)
     finally:
@@ -43,7 +43,7 @@ class _Worker:
     """A session, and which databases are open in it."""
 
     session: sandbox.Session
-    guard: Guard
+    guard: Guard  # of its first query; only what it has in common with the later ones counts
     loaded: dict[str, int] = field(default_factory=dict)  # bytes of each
     copies: dict[str, int] = field(default_factory=dict)  # the same
     used: float = 0.0  # seconds: a session has so many of processor
@@ -155,11 +155,11 @@ _PROGRAM = Path(__file__).with_name("inside").joinpath("queries.py").read_text(e
 
 # Processes that wait for a query, by what they are set up for: to start one and open a database in it takes longer than
 # most queries, and a task is a frozen value that is pickled and copied.
-_idle: dict[Guard, list[_Worker]] = {}
+_idle: dict[Place, list[_Worker]] = {}
 _lock = threading.Lock()
 
 
-def _take(place: Guard, key: str) -> _Worker:
+def _take(place: Place, key: str, guard: Guard) -> _Worker:
     """A process that nobody uses, best one that has this database open."""
     with _lock:
         there = _idle.get(place, [])
@@ -167,10 +167,10 @@ def _take(place: Guard, key: str) -> _Worker:
             best = next((w for w in there if key in w.loaded), there[-1])
             there.remove(best)
             return best
-    return _Worker(sandbox.open_session(place.backend, unsafe=place.unsafe), place)
+    return _Worker(sandbox.open_session(guard.backend, unsafe=guard.unsafe), guard)
 
 
-def _give_back(place: Guard, worker: _Worker) -> None:
+def _give_back(place: Place, worker: _Worker) -> None:
     if worker.used > worker.session.limits.total_seconds / 2:
         worker._restart()
     with _lock:

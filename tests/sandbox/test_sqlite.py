@@ -222,7 +222,7 @@ def test_broken_locked_and_missing_files_are_the_hosts_failure(file: Path, tmp_p
         "not a database": b"this is text" * 100,
         "is empty": b"",
         "malformed": whole[: len(whole) // 2],
-        "": whole[:4096] + b"\xff" * (len(whole) - 4096),
+        "broken": whole[:4096] + b"\xff" * (len(whole) - 4096),
     }
     for said, content in cases.items():
         file.write_bytes(content)
@@ -234,7 +234,7 @@ def test_broken_locked_and_missing_files_are_the_hosts_failure(file: Path, tmp_p
     for path in (tmp_path / "none.sqlite", tmp_path, Path("\0")):
         with pytest.raises(HostError, match="cannot be read"):
             execute(Database(path=str(path)), "SELECT 1")
-    with pytest.raises(HostError, match="script.*broken.*syntax"):
+    with pytest.raises(HostError, match="script.*broken.*incomplete"):
         execute(Database(script="CREATE TABLE"), "SELECT 1")
 
 
