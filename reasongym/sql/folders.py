@@ -14,7 +14,7 @@ from reasongym.sql.schema import Table, from_spider
 
 _ROWS = ("{}.jsonl", "{}.json", "{}_spider.json", "{}_data.json")
 _TABLES = ("tables.json", "{}_tables.json", "{}_tables/tables.json")
-_DATABASES = ("database", "{}_databases", "{}_databases/{}_databases", "databases")
+_DATABASES = ("database", "{}_databases/{}_databases", "{}_databases", "databases")
 _DIFFICULTIES = ("simple", "moderate", "challenging")
 
 
@@ -43,9 +43,9 @@ def read(source: str, split: str) -> list[Item]:
             f"sql: {source!r} is no folder: give one in Spider's or BIRD's layout, or none for drawn questions"
         )
     rows = _rows(folder, split)
-    described = _first(folder, split, _TABLES, "a description of the tables")
+    described = _first(folder, split, _TABLES, "description of the tables")
     tables = {entry["db_id"]: entry for entry in _json(described)}
-    databases = _first(folder, split, _DATABASES, "a folder of databases")
+    databases = _first(folder, split, _DATABASES, "folder of databases")
     where = Path(source) / databases.relative_to(folder)
     made: dict[str, tuple[Table, ...]] = {}
     return [_item(n, row, where, tables, made) for n, row in enumerate(rows, 1)]
@@ -66,7 +66,7 @@ def _item(n: int, row: Row, where: Path, tables: dict[str, Any], made: dict[str,
 
 
 def _rows(folder: Path, split: str) -> list[Row]:
-    path = _first(folder, split, _ROWS, "questions")
+    path = _first(folder, split, _ROWS, "file of questions")
     if path.suffix == ".jsonl":
         return read_rows(str(path), ("db_id", "question"))
     found = _json(path)

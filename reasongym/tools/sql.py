@@ -64,7 +64,7 @@ class SQL:
 
     def guard(self) -> Guard:
         """Of a query that the model tries: only the first rows are fetched."""
-        return Guard(self.seconds, rows=self.rows, size=64 * self.output, backend=self.backend, unsafe=self.unsafe)
+        return Guard(self.seconds, rows=self.rows, backend=self.backend, unsafe=self.unsafe)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Queries on databases: what is refused, what is stopped, what the host's failures are, and what equals what (S7, S8)."""
+"""Queries on databases: what is refused and stopped, what the host's failures are, and what equals what (S7, S8)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,8 @@ def test_reading_that_is_allowed() -> None:
 
 REFUSED = [
     "INSERT INTO item VALUES (9, 'x', 1, NULL)", "UPDATE item SET price = 0", "DELETE FROM item", "DROP TABLE item",
-    "CREATE TABLE x (a)", "CREATE TEMP TABLE x (a)", "ALTER TABLE item RENAME TO x", "ATTACH '{}' AS x", "VACUUM INTO '{}'",
+    "CREATE TABLE x (a)", "CREATE TEMP TABLE x (a)", "ALTER TABLE item RENAME TO x", "ATTACH '{}' AS x",
+    "VACUUM INTO '{}'",
     "ATTACH ':memory:' AS x", "PRAGMA query_only = OFF", "PRAGMA user_version = 1", "PRAGMA database_list",
     "SELECT * FROM pragma_database_list", "BEGIN EXCLUSIVE", "SAVEPOINT s", "SELECT load_extension('x')",
     "SELECT fts3_tokenizer('simple')", "SELECT random()", "SELECT zeroblob(9)", "SELECT * FROM sqlite_stmt",
