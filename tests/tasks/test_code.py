@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.code_tasks import WRONG, renamed
-from reasongym.core import Demonstrator, FiniteTask, HostError, Problem, UserError, Verdict
+from reasongym.core import Demonstrator, FiniteTask, HostError, UserError, Verdict
 from reasongym.exam import asked, imports
 from reasongym.tasks.code import EXAMPLES, Code, last_block, make
 
@@ -295,12 +295,10 @@ def test_faults_are_named(tmp_path: Path) -> None:
 
 
 def test_a_host_that_fails_gives_no_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nor does a problem that does not run itself, where the answer brings what it lacks."""
+    """Nor does a problem that does not run itself."""
     row = {"prompt": "import lacking\ndef f(x):", "entry_point": "f", "test": "def check(c):\n    assert c(1)"}
     task = Code(source=written(tmp_path, row))
-    assert task.verify(task.problem(0), fenced("def f(x): return 1")).valid  # it does not run either
-    problem = Problem.of("?", **{**TASK.problem(1).data, "before": "assert __name__ == 'builtins'"})
-    found = TASK.verify(problem, fenced("def digit_squares(n): pass"))
+    found = task.verify(task.problem(0), fenced("def f(x): return 1"))
     assert not found.valid and "what a problem itself defines does not run" in found.detail["error"]
     monkeypatch.setattr("reasongym.exam.open_session", _lost)
     found = TASK.verify(TASK.problem(1), fenced("x = 1"))
