@@ -28,12 +28,18 @@ def last_block(text: str, kinds: Collection[str]) -> Block | None:
         return None
     for n in range(len(lines) - 1, -1, -1):
         line = lines[n].strip()
-        if line.startswith(FENCE):
-            kind = line.removeprefix(FENCE).strip().lower()
-            return Block(kind, dedent("\n".join(lines[n + 1 :]))) if kind in kinds else None
+        if line == FENCE:
+            return None
+        if line.startswith(FENCE) and (kind := line.removeprefix(FENCE)) in kinds:
+            return Block(kind, dedent("\n".join(lines[n + 1 :])))
     return None
 
 
-def shown(output: str) -> str:
+def shown(output: str, notice: str = "") -> str:
     """The block that the model sees. No fence can stand in it: the output could close it and open others."""
-    return f"{FENCE}output\n{output.replace(FENCE, chr(39) * 3)}\n{FENCE}\n"
+    said = output.replace(FENCE, "'''")
+    return (
+        f"{FENCE}output\n{said}\n{notice}\n{FENCE}\n"
+        if notice and said
+        else f"{FENCE}output\n{said or notice}\n{FENCE}\n"
+    )

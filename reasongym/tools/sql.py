@@ -8,7 +8,7 @@ from reasongym import fences, sandbox
 from reasongym.core import Problem, UserError
 from reasongym.sandbox.sqlite import Database, Guard, Result, Value, execute
 
-KINDS = ("sql", "table")
+KINDS = ("sql", "SQL", "sqlite", "table")
 _TABLE = "SELECT sql FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = lower('{}')"
 _TABLES = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER BY rowid"
 
@@ -80,7 +80,7 @@ class Queries:
         block = fences.last_block(text[self.seen :], KINDS)
         if block is None or self.counts["sql_runs"] + self.counts["sql_tables"] >= self.tool.calls:
             return None
-        if block.kind == "sql" and not block.text.strip():
+        if block.kind != "table" and not block.text.strip():
             return None
         said = self._answer(block)
         self.seen = len(text)
@@ -93,7 +93,7 @@ class Queries:
     def close(self) -> None: ...
 
     def _answer(self, block: fences.Block) -> str:
-        self.counts["sql_runs" if block.kind == "sql" else "sql_tables"] += 1
+        self.counts["sql_tables" if block.kind == "table" else "sql_runs"] += 1
         if self.database is None:
             return "Error: there is no database here"
         if block.kind == "table":
