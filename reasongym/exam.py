@@ -63,6 +63,8 @@ def sit(exam: Exam, answer: Sequence[str], limits: Limits = Limits(), backend: s
         ours.remote([*exam.names, _REPORT])
         reply = ours.run(exam.program, on_call=desk.answer)
     failed = [k for k in range(exam.tests) if desk.told.get(k, "") is not None]
+    if not reply.ok and not failed:  # what stands after the last test has failed
+        failed = [exam.tests - 1]
     errors = [error for k in failed if (error := desk.told.get(k))]
     return Marks(exam.tests, failed, (errors or [_kind(reply.output)])[0] if failed else "")
 
