@@ -133,6 +133,7 @@ IDS = {
     "Delethink-v0": {"task": "register", "thinking": "delethink"},
     "SAT-v0": {"task": "sat", "thinking": "longcot"},
     "TextToSQL-v0": {"task": "sql", "thinking": "longcot", "tools": "sql"},
+    "SQLJudge-v0": {"task": "sql_judge", "thinking": "longcot"},
 }
 for _id, _parts in IDS.items():
     if _id not in _gym.registry:
