@@ -121,15 +121,17 @@ class Guard:
 
 @dataclass(frozen=True)
 class Copy:
-    """How a copy differs from its database, by a seed: rows are missing, and more by ``kind``.
+    """How a copy differs from its database: rows are missing, and more by ``kind``.
 
-    ``"drop"`` leaves it at that, so what depends on each other in a row still does. ``"shuffle"`` also permutes the
-    values of each column that is in no key. ``"plant"`` also writes the values of ``plant``, (column, value), into
-    some rows of each column of that name.
+    Each row is in one of ``parts``, by chance, and missing from the copy whose ``seed`` is that one: copies 0 to
+    ``parts`` - 1 are each without other rows, and no row is in all of them. ``"drop"`` leaves it at that, so what
+    depends on each other in a row still does. ``"shuffle"`` also permutes the values of each column that is in no key.
+    ``"plant"`` also writes the values of ``plant``, (column, value), into some rows of each column of that name.
     """
 
     seed: int = 0
     kind: Literal["drop", "shuffle", "plant"] = "drop"
+    parts: int = 3
     plant: tuple[tuple[str, Value], ...] = ()
 
 
@@ -207,7 +209,7 @@ class _Worker:
         for name, copy in wanted:
             if name not in self.copies:
                 plant = [list(pair) for pair in copy.plant]
-                self._call("vary", [key, name, self.guard.length, copy.seed, copy.kind, plant], database)
+                self._call("vary", [key, name, self.guard.length, [copy.seed, copy.parts], copy.kind, plant], database)
                 self.copies.add(name)
         return [key, *(name for name, _ in wanted)]
 

@@ -23,10 +23,11 @@ class ExecutionMatch:
 
     Args:
         keep_distinct: False leaves each DISTINCT out of both queries before they run, as Spider's test suite does.
-        copies: Copies of the database, with a third of the rows missing, on which the two must agree as well: a
-            constant, or a count of the wrong table, that hits the answer by luck does not. Where either query has a
-            LIMIT, ties may be broken differently on a copy, and one copy on which the gold result is another is enough.
-            0 is plain execution accuracy.
+        copies: Copies of the database on which the two must agree as well, each without some of the rows, and no row
+            in all of them: a constant, or a count of the wrong table, that hits the answer by luck does not. Where
+            either query has a LIMIT, ties may be broken differently on a copy, and one copy on which the gold result
+            is another is enough. Where the gold result is the same on all of them, there are more, in which the
+            constants of the gold query are planted. 0 is plain execution accuracy.
         perturb: What is done to the copies besides: see `reasongym.sandbox.sqlite.Copy`. ``"plant"`` plants the
             constants of the gold query and their neighbours.
         empty: What equals an empty gold result, which any false condition gives. ``"strict"``: the same query, or one
@@ -44,7 +45,7 @@ class ExecutionMatch:
     """
 
     keep_distinct: bool = True
-    copies: int = 2
+    copies: int = 3
     perturb: Literal["drop", "shuffle", "plant"] = "drop"
     empty: Literal["strict", "spider"] = "strict"
     tolerance: float = 1e-9
@@ -85,53 +86,46 @@ class ExecutionMatch:
 
     def _compare(self, database: Database, gold: str, sql: str) -> tuple[float, dict[str, Any]]:
         run, asked = (gold, sql) if self.keep_distinct else (without_distinct(gold), without_distinct(sql))
-        ordered = is_ordered(gold)
-        copies = [Copy(seed, self.perturb, self._plant(gold)) for seed in range(self.copies)]
-        wanted = self.golden(database, run, copies)
-        empty = not wanted[0].rows
-        if empty and self.empty == "strict":
-            copies = [Copy(seed, "plant", _constants(gold)) for seed in range(PLANTED)]
-            wanted = self.golden(database, run, copies)
+        copies, wanted = self._wanted(database, gold, run)
+        flags: dict[str, Any] = {} if wanted[0].rows else {"empty_gold": True}
         got = execute_all(database, asked, copies, self.guard(max(len(w.rows) for w in wanted)))
         if got[0].error:
-            return 0.0, {"error": got[0].error, **_flag(empty)}
+            return 0.0, {"error": got[0].error, **flags}
+        ordered = is_ordered(gold)
         agree = [match(w, g, ordered, self.tolerance) for w, g in zip(wanted, got, strict=False)]
+        agree += [False] * (len(wanted) - len(agree))
         if not agree[0]:
-            return 0.0, {"differs": _difference(wanted[0], got[0]), **_flag(empty)}
-        if empty and self.empty == "strict":
-            return self._of_empty(gold, sql, wanted, agree)
-        if not self._holds(wanted, agree, loose=has_limit(gold) or has_limit(sql)):
-            return 0.0, {"differs": "on a copy of the database", **_flag(empty)}
-        return 1.0, _flag(empty)
+            return 0.0, {"differs": _difference(wanted[0], got[0]), **flags}
+        if self._lucky(gold, sql, wanted, agree):
+            return 0.0, {"differs": "on copies of the database", **flags}
+        return 1.0, flags
 
-    def _plant(self, gold: str) -> tuple[tuple[str, Value], ...]:
-        return _constants(gold) if self.perturb == "plant" else ()
+    def _wanted(self, database: Database, gold: str, run: str) -> tuple[list[Copy], list[Result]]:
+        """The copies to compare on, and the gold results on the database and on these."""
+        parts = max(2, self.copies)
+        plant = _constants(gold) if self.perturb == "plant" else ()
+        copies = [Copy(seed, self.perturb, parts, plant) for seed in range(self.copies)]
+        wanted = self.golden(database, run, copies)
+        empty = not wanted[0].rows
+        if (copies or (empty and self.empty == "strict")) and not _changed(wanted):
+            copies += [Copy(seed, "plant", PLANTED, _constants(gold)) for seed in range(PLANTED)]
+            wanted = self.golden(database, run, copies)
+        return copies, wanted
 
-    @staticmethod
-    def _of_empty(gold: str, sql: str, wanted: list[Result], agree: list[bool]) -> tuple[float, dict[str, Any]]:
-        told = any(w.rows for w in wanted[1:] if not w.error)
-        same = normal_form(gold) == normal_form(sql)
-        held = len(agree) == len(wanted) and all(a or w.error or w.more for a, w in zip(agree, wanted, strict=True))
-        if same or (told and held):
-            return 1.0, _flag(True)
-        return 0.0, {
-            "differs": "where the gold result is not empty" if told else "nothing tells it apart",
-            **_flag(True),
-        }
-
-    @staticmethod
-    def _holds(wanted: list[Result], agree: list[bool], loose: bool) -> bool:
-        """Whether they agree on the copies too; ``loose``: on one of those on which the gold result is another."""
-        agree = agree + [False] * (len(wanted) - len(agree))
-        usable = [i for i, w in enumerate(wanted) if i and not w.error and not w.more]
-        if not loose:
-            return all(agree[i] for i in usable)
-        changed = [i for i in usable if wanted[i].rows != wanted[0].rows]
-        return not changed or any(agree[i] for i in changed)
+    def _lucky(self, gold: str, sql: str, wanted: list[Result], agree: list[bool]) -> bool:
+        """Whether the copies show that results which are the same on the database are so by luck."""
+        changed = _changed(wanted)
+        if not wanted[0].rows and self.empty == "strict" and not changed:
+            return normal_form(gold) != normal_form(sql)  # any false condition would do
+        if has_limit(gold) or has_limit(sql):
+            return bool(changed) and not any(agree[i] for i in changed)
+        return not all(a for a, w in zip(agree, wanted, strict=True) if not w.error and not w.more)
 
 
-def _flag(empty: bool) -> dict[str, Any]:
-    return {"empty_gold": True} if empty else {}
+def _changed(wanted: Sequence[Result]) -> list[int]:
+    """The copies on which the gold query gives something else than on the database."""
+    usable = [i for i, w in enumerate(wanted) if not w.error and not w.more]
+    return [i for i in usable if wanted[i].rows != wanted[0].rows]
 
 
 def _difference(wanted: Result, got: Result) -> str:

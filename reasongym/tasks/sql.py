@@ -140,7 +140,7 @@ def make(
     domains: Sequence[str] | None = None,
     schema: Form = "create",
     keep_distinct: bool = True,
-    copies: int = 2,
+    copies: int = 3,
     perturb: Literal["drop", "shuffle", "plant"] = "drop",
     empty: Literal["strict", "spider"] = "strict",
     tolerance: float = 1e-9,

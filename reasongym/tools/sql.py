@@ -131,7 +131,6 @@ def shown(result: Result, cell: int) -> str:
 
 
 def _cut(value: Value, cell: int) -> str:
-    if isinstance(value, bytes):
-        return _cut(f"x'{value[: cell + 1].hex()}'", cell)
-    text = "NULL" if value is None else " ".join(str(value).split("\n"))
+    text = f"x'{value[: cell + 1].hex()}'" if isinstance(value, bytes) else "NULL" if value is None else str(value)
+    text = text.replace("\n", " ")
     return text if len(text) <= cell else f"{text[:cell]}..."

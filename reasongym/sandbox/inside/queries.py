@@ -48,12 +48,15 @@ def load(key: str, script: bool, length: int, heap: int) -> str:
     data = bytearray(b"".join(pieces))
     pieces.clear()
     try:
-        connection = _connect()
         if script:
-            connection.executescript(data.decode())
-        else:
-            data[18:20] = b"\1\1" if data[18:20] == b"\2\2" else data[18:20]  # a log that memory cannot have
-            connection.deserialize(data)
+            made = _connect()
+            made.executescript(data.decode())
+            data[:] = made.serialize()
+            made.close()
+        if data[18:20] == b"\2\2":
+            data[18:20] = b"\1\1"  # it had a log, which memory cannot have
+        connection = _connect()
+        connection.deserialize(data)
         del data
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if not found.startswith(HARMLESS):
@@ -66,18 +69,24 @@ def load(key: str, script: bool, length: int, heap: int) -> str:
     return ""
 
 
-def vary(source: str, key: str, length: int, seed: int, kind: str, plant: list[list[Any]]) -> None:
-    """Open a copy of a database in which rows are missing, and, by ``kind``, values shuffled or planted."""
+def vary(source: str, key: str, length: int, seed: list[int], kind: str, plant: list[list[Any]]) -> None:
+    """Open a copy of a database in which rows are missing, and, by ``kind``, values shuffled or planted.
+
+    ``seed`` is a part and the number of parts: each row is drawn into one of these, and missing where it is that one.
+    """
     copy = _connect()
     copy.deserialize(databases[source].serialize())
-    rng = random.Random(seed)
+    part, parts = seed[0] % seed[1], seed[1]
+    rng = random.Random(seed[0] // parts)
     tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY rowid"
     for (trigger,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         copy.execute(f"DROP TRIGGER {_quoted(trigger)}")
     for (table,) in copy.execute(tables).fetchall():
         copy.execute("SAVEPOINT one")
         try:
-            _vary_table(copy, _quoted(table), rng, kind, plant)
+            rows = copy.execute(f"SELECT * FROM {_quoted(table)}").fetchall()
+            kept = [list(row) for row in rows if rng.randrange(parts) != part]
+            _rewrite(copy, _quoted(table), kept, random.Random(f"{seed[0]} {table}"), kind, plant)
         except sqlite3.Error:  # a virtual table, or a generated column
             copy.execute("ROLLBACK TO one")
         copy.execute("RELEASE one")
@@ -180,30 +189,26 @@ def _tick() -> bool:
     return left[0] < 0
 
 
-def _vary_table(copy: sqlite3.Connection, table: str, rng: random.Random, kind: str, plant: list[list[Any]]) -> None:
-    cursor = copy.execute(f"SELECT * FROM {table}")
-    names = [column[0].lower() for column in cursor.description]
-    rows = cursor.fetchall()
-    if not rows:
-        return
-    gone = {rng.randrange(len(rows))} | {i for i in range(len(rows)) if rng.random() < 0.35} if len(rows) > 1 else set()
-    kept = [list(row) for i, row in enumerate(rows) if i not in gone] or [list(rows[rng.randrange(len(rows))])]
+def _rewrite(
+    copy: sqlite3.Connection, table: str, rows: list[Any], rng: random.Random, kind: str, plant: list[list[Any]]
+) -> None:
+    """Put these rows in a table in place of its own, with values shuffled or planted in columns that are in no key."""
+    names = [column[0].lower() for column in copy.execute(f"SELECT * FROM {table} LIMIT 0").description]
     unique = _unique(copy, table)
     for i, name in enumerate(names):
         if kind == "shuffle" and name not in unique:
-            values = [row[i] for row in kept]
+            values = [row[i] for row in rows]
             rng.shuffle(values)
-            for row, value in zip(kept, values, strict=True):
+            for row, value in zip(rows, values, strict=True):
                 row[i] = value
-    for column, value in plant if kind == "plant" else ():
-        if str(column).lower() in names:
-            share = 0.0 if str(column).lower() in unique else 0.3
-            first = rng.randrange(len(kept))
-            for n, row in enumerate(kept):
-                if n == first or rng.random() < share:
-                    row[names.index(str(column).lower())] = value
+        for column, value in plant if kind == "plant" and rows else ():
+            if column.lower() == name:
+                share = 0.0 if name in unique else 0.3
+                first = rng.randrange(len(rows))
+                for n, row in enumerate(rows):
+                    row[i] = value if n == first or rng.random() < share else row[i]
     copy.execute(f"DELETE FROM {table}")
-    copy.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(names))})", kept)
+    copy.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(names))})", rows)
 
 
 def _unique(copy: sqlite3.Connection, table: str) -> set[str]:
