@@ -16,7 +16,8 @@ _ASK = """Decide whether the SQL query is the right answer to the question about
 -- SQL: {sql}{result}
 
 First go through the query clause by clause, and say what each does. Then decide whether the whole gives just what \
-is asked for. Judge only; do not write another query. End with your verdict as a JSON object: {{"correct": true or false}}"""
+is asked for. Judge only; do not write another query. End with your verdict as a JSON object: \
+{{"correct": true or false}}"""
 
 
 class Clause(NamedTuple):
