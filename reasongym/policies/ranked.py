@@ -24,6 +24,7 @@ class Desk:
     request: Request
     ranked: Ranked
     batches: int = 0  # proposals asked for so far, which also key their random streams
+    first: list[str] = field(default_factory=list)  # the first proposals, as they were drawn
     scored: dict[str, float] = field(default_factory=dict)  # every candidate that was scored
 
     def asked(self, prefix: str = "", prompt: str | None = None) -> list[Request]:
@@ -191,8 +192,9 @@ class Ranked:
         desks = [Desk(request, self) for request in requests]
         asked = [desk.asked() for desk in desks]
         said = iter(self.generator.generate([request for batch in asked for request in batch]))
-        first = [desk.read([next(said) for _ in batch]) for desk, batch in zip(desks, asked, strict=True)]
-        return [(self.planner.plan(desk, texts), desk) for desk, texts in zip(desks, first, strict=True)]
+        for desk, batch in zip(desks, asked, strict=True):
+            desk.first = desk.read([next(said) for _ in batch])
+        return [(self.planner.plan(desk, desk.first), desk) for desk in desks]
 
     def request(self, asked: Request, batch: int, sample: int, prefix: str, prompt: str | None) -> Request:
         """One proposal's request; its random stream is that of the request, the batch and the sample."""
