@@ -237,6 +237,7 @@ def _trajectory(episode: _Episode, text: str, verdict: Verdict, truncated: bool)
         "peak_context": max((len(c.prompt_ids) + len(c.ids) for c in calls), default=0),
         "finish": calls[-1].finish if calls else "",
         "temperature": calls[-1].temperature if calls else 1.0,
+        "tools": episode.info.get("tools", []),
         "completions": calls,
     }
     segments = merge(calls) if verdict.valid else []

@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 TIERS = [
     ["core"],
     ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces", "fences"],
-    ["answers", "cnf", "sandbox", "shaping", "algos.normalise"],
+    ["answers", "cnf", "hints", "sandbox", "shaping", "algos.normalise"],
     ["sql", "judging"],
     ["discriminators"],
-    ["curriculum", "algos", "rewards", "segments"],
+    ["curriculum", "algos", "exam", "rewards", "segments"],
     ["tasks", "tools"],
     ["env"],
     ["rollout", "policies"],

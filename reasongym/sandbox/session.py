@@ -19,7 +19,9 @@ LARGEST_CELL = 1 << 17  # bytes of a frame; more than a socket's buffer could bl
 LARGEST_REPLY = 1 << 22
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
 _SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
+_MOMENT_S = 0.05  # in which a nursery that was killed together with its sessions is seen to be gone
 _SIZE = struct.Struct("!I")  # before each frame
+_TOO_LONG = b'{"answer": {"ok": false, "value": ["ValueError", {"tuple": ["the value is too large"]}]}}'
 _GONE = "The session was restarted: all variables are gone."
 
 
@@ -40,7 +42,7 @@ class Reply:
     output: str = ""
     ok: bool = True
     lost: bool = False
-    value: Any = None  # what a called function returned, as JSON (see `inside.values`)
+    value: Any = None  # what a called function returned, or its error, as JSON (see `inside.far`)
 
 
 class Link(Protocol):
@@ -71,6 +73,10 @@ class Nursery(Protocol):
 
 class _Broken(Exception):
     """The session is of no more use; the text says why, to the model."""
+
+
+class _Died(_Broken):
+    """Its process has ended, by itself or with the sandbox."""
 
 
 @dataclass
@@ -121,12 +127,10 @@ class Session:
     def _ask(self, order: dict[str, Any], on_call: Callable[[Any], Any] | None) -> Reply:
         link = self._started()
         number = secrets.token_hex(8)  # a reply cannot be written before its question is known
-        order = {"id": number, **order}
-        if self._remote:
-            order["remote"], self._remote = self._remote, []
-        body = json.dumps(order).encode()
-        if len(body) > LARGEST_CELL:
+        body = _frame({"id": number, "remote": self._remote, **order})
+        if body is None:
             return Reply(f"ValueError: the cell is longer than {LARGEST_CELL} bytes", ok=False)
+        self._remote = []
         end = time.monotonic() + self.limits.seconds
         try:
             while True:
@@ -135,11 +139,14 @@ class Session:
                     raise _Broken("RuntimeError: the cell broke the interpreter")
                 if "ask" not in said or on_call is None:
                     return self._reply(said)
-                body = json.dumps({"answer": on_call(said["ask"])}).encode()
+                body = _frame({"answer": on_call(said["ask"])}) or _TOO_LONG
         except _Broken as why:
-            self._check_host()
+            self._check_host(_MOMENT_S if isinstance(why, _Died) else 0.0)
             self.close()
             return Reply(f"{why}. {_GONE}", ok=False, lost=True)
+        except BaseException:  # of `on_call`, whose answer the cell would await for ever
+            self.close()
+            raise
 
     def _reply(self, said: dict[str, Any]) -> Reply:
         """A reply as it should be, whoever wrote it."""
@@ -164,11 +171,24 @@ class Session:
                 raise HostError(f"a session of the sandbox could not start: {error}") from error
         return self._link
 
-    def _check_host(self) -> None:
-        """Whether it was the sandbox that broke: its sessions end with it."""
-        if self._from is not None and not self._from.alive:
-            self.close()
-            raise HostError("the sandbox was lost while a cell ran")
+    def _check_host(self, patience: float) -> None:
+        """Whether it was the sandbox that broke: its sessions end with it, perhaps a moment before it."""
+        end = time.monotonic() + patience
+        while self._from is not None and self._from.alive:
+            if time.monotonic() >= end:
+                return
+            time.sleep(_MOMENT_S / 10)
+        self.close()
+        raise HostError("the sandbox was lost while a cell ran")
+
+
+def _frame(message: Any) -> bytes | None:
+    """The message as JSON, or None where that is too long; what another session said may also be nested too deep."""
+    with suppress(RecursionError):
+        body = json.dumps(message).encode()
+        if len(body) <= LARGEST_CELL:
+            return body
+    return None
 
 
 def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> Any:
@@ -176,18 +196,18 @@ def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> A
     try:
         if sock.recv(1, socket.MSG_PEEK):
             raise _Broken("RuntimeError: an earlier cell wrote where only replies belong")
-        raise _Broken("RuntimeError: the interpreter died")
+        raise _Died("RuntimeError: the interpreter died")
     except BlockingIOError:
         pass
     except OSError as error:
-        raise _Broken("RuntimeError: the interpreter died") from error
+        raise _Died("RuntimeError: the interpreter died") from error
     try:
         if sock.send(_SIZE.pack(len(body)) + body) < _SIZE.size + len(body):
             raise _Broken("RuntimeError: the interpreter does not listen")
     except BlockingIOError as error:
         raise _Broken("RuntimeError: the interpreter does not listen") from error
     except OSError as error:
-        raise _Broken("RuntimeError: the interpreter died") from error
+        raise _Died("RuntimeError: the interpreter died") from error
     return _receive(sock, end, seconds)
 
 
@@ -207,9 +227,9 @@ def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
             poller.poll(left * 1000)
             continue
         except OSError as error:
-            raise _Broken("RuntimeError: the interpreter died") from error
+            raise _Died("RuntimeError: the interpreter died") from error
         if not more:
-            raise _Broken("RuntimeError: the interpreter died (a crash, or out of memory)")
+            raise _Died("RuntimeError: the interpreter died (a crash, or out of memory)")
         data += more
         if need == _SIZE.size and len(data) >= need:
             need += _SIZE.unpack_from(data)[0]

@@ -111,7 +111,7 @@ class Queries:
             return f"Error: {made.error or f'there is no table {name}'}"
         quoted = name.replace('"', '""')
         rows = execute(database, f'SELECT * FROM "{quoted}"', guard)
-        return f"{made.rows[0][0]}\n{shown(rows, self.tool.cell)}"
+        return f"{made.rows[0][0]!s}\n{shown(rows, self.tool.cell)}"
 
 
 def make(**kw: object) -> SQL:

@@ -204,7 +204,7 @@ def test_a_function_is_called_with_plain_values(session: Session) -> None:
     assert reply.ok and reply.value == {"list": [3, {"tuple": [2, None]}, {"dict": [[1, "x"]]}]}
     assert session.call("g", {"tuple": []}, {"dict": []}).output.endswith("KeyError: 'g'")
     session.run("def h(): return f")
-    assert "only plain values" in session.call("h", {"tuple": []}, {"dict": []}).output
+    assert session.call("h", {"tuple": []}, {"dict": []}).value == {"kept": 0}  # a function stays where it is
 
 
 def test_a_cell_may_ask_the_host(session: Session) -> None:
@@ -245,6 +245,19 @@ def test_a_lost_nursery_is_the_hosts_failure_and_the_next_session_has_a_new_one(
         assert not nursery.alive
         assert session.run("2").output == "2"
     assert sandbox.nursery(backend) is not nursery
+
+
+def test_a_sandbox_killed_at_one_blow_is_the_hosts_failure(backend: str) -> None:
+    for _ in range(5):
+        nursery = sandbox.nursery(backend)
+        assert isinstance(nursery, Native)
+        with closing(open_session(backend, Limits(seconds=30.0))) as session, ThreadPoolExecutor(1) as thread:
+            session.run("1")
+            waiting = thread.submit(session.run, "import time; time.sleep(20)")
+            time.sleep(0.1)
+            subprocess.run(["pkill", "-9", "-s", str(nursery.process.pid)], check=True)
+            with pytest.raises(HostError, match="lost"):
+                waiting.result(10)
 
 
 def test_many_threads_have_sessions_at_once(backend: str) -> None:

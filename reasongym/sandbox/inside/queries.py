@@ -12,6 +12,7 @@ import re
 import sqlite3
 from typing import Any
 
+PAGE = 50_000  # characters of a reply: as JSON in JSON it may be several times as long
 TICK = 1000  # steps of SQLite's machine between two looks at what is left
 # What a query may call: functions of their arguments alone. (Not: random, zeroblob, load_extension, fts3_tokenizer.)
 FUNCTIONS = frozenset(
@@ -35,6 +36,7 @@ HARMLESS = ("ok", "NULL value in", "CHECK constraint failed", "NUMERIC value in"
 
 databases: dict[str, sqlite3.Connection] = {}
 pieces: list[bytes] = []
+rest: list[str] = []  # pages that are still to be fetched
 left = [0]  # ticks that the running query still has
 
 
@@ -69,39 +71,49 @@ def load(key: str, script: bool, length: int, heap: int) -> str:
     return ""
 
 
-def vary(source: str, key: str, length: int, seed: list[int], kind: str, plant: list[list[Any]]) -> None:
-    """Open a copy of a database in which rows are missing, and, by ``kind``, values shuffled or planted.
+def vary(source: str, wanted: list[list[Any]], length: int) -> None:
+    """Open copies of a database, each with a name of its own, the seed, the parts, the kind and what to plant.
 
-    ``seed`` is a part and the number of parts: each row is drawn into one of these, and missing where it is that one.
+    Each row is drawn into one of the parts, and missing from the copy where the seed is that one.
     """
-    copy = _connect()
-    copy.deserialize(databases[source].serialize())
-    part, parts = seed[0] % seed[1], seed[1]
-    rng = random.Random(seed[0] // parts)
-    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY rowid"
-    for (trigger,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+    image = databases[source].serialize()
+    for key, seed, parts, kind, plant in wanted:
+        copy = _connect()
+        copy.deserialize(image)
+        _change(copy, seed, parts, kind, plant)
+        _guard(copy, length)
+        databases[key] = copy
+
+
+def _change(copy: sqlite3.Connection, seed: int, parts: int, kind: str, plant: list[list[Any]]) -> None:
+    names = "SELECT name FROM sqlite_master WHERE type = '{}' AND name NOT LIKE 'sqlite%' ORDER BY rowid"
+    copy.execute("BEGIN")
+    for (trigger,) in copy.execute(names.format("trigger")).fetchall():
         copy.execute(f"DROP TRIGGER {_quoted(trigger)}")
-    for (table,) in copy.execute(tables).fetchall():
+    for (table,) in copy.execute(names.format("table")).fetchall():
         copy.execute("SAVEPOINT one")
         try:
             rows = copy.execute(f"SELECT * FROM {_quoted(table)}").fetchall()
-            kept = [list(row) for row in rows if rng.randrange(parts) != part]
-            _rewrite(copy, _quoted(table), kept, random.Random(f"{seed[0]} {table}"), kind, plant)
+            drawn, rng = random.Random(f"{seed // parts} {table}"), random.Random(f"{seed} {table}")
+            kept = [list(row) for row in rows if int(drawn.random() * parts) != seed % parts]
+            _rewrite(copy, _quoted(table), kept, rng, kind, plant)
         except sqlite3.Error:  # a virtual table, or a generated column
             copy.execute("ROLLBACK TO one")
         copy.execute("RELEASE one")
-    _guard(copy, length)
-    databases[key] = copy
+    copy.execute("COMMIT")
 
 
-def drop(key: str) -> None:
-    """Forget a database and its copies."""
-    for name in [k for k in databases if k == key or k.startswith(f"{key}#")]:
-        databases.pop(name).close()
+def drop(keys: list[str]) -> None:
+    """Forget databases or copies."""
+    for key in keys:
+        databases.pop(key).close()
 
 
 def query(keys: list[str], sql: str, steps: int, rows: int, size: int) -> str:
-    """The results of one query on each of these databases, as JSON; of several, up to the first that fails."""
+    """The results of one query on each of these databases, as JSON; of several, up to the first that fails.
+
+    It is the first page of it; where that is a full one, `page` has the next.
+    """
     told = []
     for key in keys:
         result = _run(databases[key], sql, steps, rows, size)
@@ -109,7 +121,14 @@ def query(keys: list[str], sql: str, steps: int, rows: int, size: int) -> str:
         size -= result.pop("size", 0)
         if result["error"]:
             break
-    return json.dumps(told, ensure_ascii=False, default=lambda value: {"bytes": value.hex()})
+    text = json.dumps(told, default=lambda value: {"bytes": value.hex()})
+    rest[:] = [text[at : at + PAGE] for at in range(0, len(text) + 1, PAGE)]
+    return rest.pop(0)
+
+
+def page() -> str:
+    """The next page of what `query` has to say."""
+    return rest.pop(0)
 
 
 def _run(connection: sqlite3.Connection, sql: str, steps: int, most: int, size: int) -> dict[str, Any]:
@@ -145,7 +164,13 @@ def _said(error: Exception, steps: int) -> str:
 def _connect() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
     connection.text_factory = lambda raw: str(raw, "utf-8", "backslashreplace")
-    for setting in ("temp_store=MEMORY", "trusted_schema=OFF", "foreign_keys=OFF"):
+    for setting in (
+        "temp_store=MEMORY",
+        "trusted_schema=OFF",
+        "foreign_keys=OFF",
+        "secure_delete=OFF",
+        "cache_size=-100",
+    ):
         connection.execute(f"PRAGMA {setting}").fetchall()
     return connection
 
@@ -194,19 +219,19 @@ def _rewrite(
 ) -> None:
     """Put these rows in a table in place of its own, with values shuffled or planted in columns that are in no key."""
     names = [column[0].lower() for column in copy.execute(f"SELECT * FROM {table} LIMIT 0").description]
-    unique = _unique(copy, table)
+    planted = [(column.lower(), value) for column, value in plant if column.lower() in names and rows]
+    unique = _unique(copy, table) if kind == "shuffle" or planted else set()
     for i, name in enumerate(names):
         if kind == "shuffle" and name not in unique:
             values = [row[i] for row in rows]
             rng.shuffle(values)
             for row, value in zip(rows, values, strict=True):
                 row[i] = value
-        for column, value in plant if kind == "plant" and rows else ():
-            if column.lower() == name:
-                share = 0.0 if name in unique else 0.3
-                first = rng.randrange(len(rows))
-                for n, row in enumerate(rows):
-                    row[i] = value if n == first or rng.random() < share else row[i]
+        for value in (v for column, v in planted if column == name and kind == "plant"):
+            share = 0.0 if name in unique else 0.3
+            first = rng.randrange(len(rows))
+            for n, row in enumerate(rows):
+                row[i] = value if n == first or rng.random() < share else row[i]
     copy.execute(f"DELETE FROM {table}")
     copy.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(names))})", rows)
 
