@@ -50,7 +50,7 @@ class Args:
     """Questions generated at a time, each with its greedy answer and its samples."""
     few: int = 10
     """Questions for judging in words, correction and tree search."""
-    budgets: tuple[int, ...] = (64, 128, 256)
+    budgets: tuple[int, ...] = (64, 128, 192)
     """Tokens of a judge's thought; the smaller ones are cut from the largest."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     device: str = "cpu"
