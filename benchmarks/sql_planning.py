@@ -50,7 +50,7 @@ class Args:
     """Questions generated at a time, each with its greedy answer and its samples."""
     few: int = 10
     """Questions for judging in words, correction and tree search."""
-    budgets: tuple[int, ...] = (64, 128, 256)
+    budgets: tuple[int, ...] = (64, 128, 192)
     """Tokens of a judge's thought; the smaller ones are cut from the largest."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     device: str = "cpu"
@@ -204,13 +204,15 @@ def rerank(bench: Bench, judge: Discriminator) -> list[bool]:
     return [bool(bench.runs(q["id"], sql)["right"]) for q, sql in zip(bench.questions, chosen, strict=True)]
 
 
-def plan(bench: Bench, generator: Any, judge: Discriminator, planner: Planner, questions: list[Row]) -> list[str]:
+def plan(
+    bench: Bench, generator: Any, judge: Discriminator, planner: Planner, questions: list[Row], samples: int = 0
+) -> list[str]:
     ranked = Ranked(
         generator,
         judge,
         planner,
         normalise=lambda text: normal_form(text.partition("```")[0]),
-        samples=bench.args.samples,
+        samples=samples or bench.args.samples,
         tokens=bench.args.tokens,
         stop=spider.STOPS,
         opened=spider.OPENED,
@@ -295,14 +297,15 @@ def planners(bench: Bench, questions: list[Row]) -> dict[str, Row]:
     """Correction and tree search with the model as generator and its checked P(Yes) as discriminator."""
     judge = Checked(bench.yes, bench.executes)
     again = Correct(lambda prompt, sql: spider.asking_again(bench.by_prompt[prompt], sql), rounds=3)
-    search = TreeSearch(next_clause, lambda sql: sql.endswith(";"), pops=6)
+    search = TreeSearch(next_clause, lambda sql: sql.endswith(";"), pops=5)
     found = {}
-    for name, planner, setting in (("correct", again, "rounds=3"), ("tree search", search, "pops=6")):
+    for name, planner, setting in (("correct", again, "rounds=3"), ("tree search", search, "pops=5")):
         started = time.perf_counter()
-        chosen = plan(bench, bench.policy, judge, planner, questions)
+        chosen = plan(bench, bench.policy, judge, planner, questions, samples=3)
         marks = [bool(bench.runs(q["id"], sql)["right"]) for q, sql in zip(questions, chosen, strict=True)]
         print(f"{name}: {sum(marks)} of {len(marks)}", flush=True)
         seconds = time.perf_counter() - started
+        setting = f"samples=3, {setting}"
         found[name] = {"right": sum(marks), "n": len(marks), "setting": setting, "seconds": seconds, "chosen": chosen}
     return found
 

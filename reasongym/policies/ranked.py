@@ -24,6 +24,7 @@ class Desk:
     request: Request
     ranked: Ranked
     batches: int = 0  # proposals asked for so far, which also key their random streams
+    first: list[str] = field(default_factory=list)  # the first proposals, as they were drawn
     scored: dict[str, float] = field(default_factory=dict)  # every candidate that was scored
 
     def asked(self, prefix: str = "", prompt: str | None = None) -> list[Request]:
@@ -41,6 +42,12 @@ class Desk:
 
     def propose(self, prefix: str = "", prompt: str | None = None) -> list[str]:
         return self.read(self.ranked.generator.generate(self.asked(prefix, prompt)), prefix)
+
+    def propose_all(self, prefixes: Sequence[str]) -> list[list[str]]:
+        """Proposals for each of these, asked for at once."""
+        asked = [self.asked(prefix) for prefix in prefixes]
+        said = iter(self.ranked.generator.generate([request for batch in asked for request in batch]) if asked else ())
+        return [self.read([next(said) for _ in batch], p) for p, batch in zip(prefixes, asked, strict=True)]
 
     def score(self, candidates: Sequence[str]) -> list[float]:
         scores = self.ranked.discriminator.score(self.request.prompt, candidates)
@@ -129,8 +136,11 @@ class TreeSearch:
         heap: list[tuple[float, int, str]] = []
         prefix, proposals, found = "", list(first), 0
         for _ in range(self.pops):
-            for longer in dict.fromkeys(self.step(prefix, text) for text in proposals):
-                value = desk.best([longer] if self.whole(longer) else desk.propose(longer))[0]
+            steps = list(dict.fromkeys(self.step(prefix, text) for text in proposals))
+            begun = [longer for longer in steps if not self.whole(longer)]
+            ends = dict(zip(begun, desk.propose_all(begun), strict=True))
+            for longer in steps:
+                value = desk.best(ends.get(longer, [longer]))[0]
                 if value <= self.worst:
                     heapq.heappush(heap, (value, found, longer))
                     found += 1
@@ -191,8 +201,9 @@ class Ranked:
         desks = [Desk(request, self) for request in requests]
         asked = [desk.asked() for desk in desks]
         said = iter(self.generator.generate([request for batch in asked for request in batch]))
-        first = [desk.read([next(said) for _ in batch]) for desk, batch in zip(desks, asked, strict=True)]
-        return [(self.planner.plan(desk, texts), desk) for desk, texts in zip(desks, first, strict=True)]
+        for desk, batch in zip(desks, asked, strict=True):
+            desk.first = desk.read([next(said) for _ in batch])
+        return [(self.planner.plan(desk, desk.first), desk) for desk in desks]
 
     def request(self, asked: Request, batch: int, sample: int, prefix: str, prompt: str | None) -> Request:
         """One proposal's request; its random stream is that of the request, the batch and the sample."""

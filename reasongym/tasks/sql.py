@@ -35,7 +35,8 @@ class DrawnSQL:
     """Questions drawn over drawn databases, with nothing to download.
 
     Level 1 filters and orders, 2 aggregates, 3 groups, 4 joins, 5 nests, 6 combines sets (`reasongym.sql.questions`);
-    0 is any of them. A problem's database is the statements that make it, in ``data["database"]``.
+    0 is any of them. A problem's database is the statements that make it, in ``data["database"]``; ``question`` and
+    ``tables`` (name to columns) stand beside it.
 
     Args:
         domains: What the databases may be about, of `reasongym.sql.domains.DOMAINS`; others make unseen schemas.
@@ -62,7 +63,8 @@ class DrawnSQL:
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         drawn = pose(rng, level, self.domains)
         asked = ask(drawn.question, schemas.shown(drawn.world.tables, self.schema))
-        return Problem.of(asked, drawn.gold, level, database=drawn.world.script)
+        told = {"question": drawn.question, "tables": schemas.names(drawn.world.tables)}
+        return Problem.of(asked, drawn.gold, level, database=drawn.world.script, **told)
 
     def verify(self, problem: Problem, text: str) -> Verdict:
         return _verify(self.rule, problem, text)
@@ -103,7 +105,8 @@ class FolderSQL:
             raise UserError(f"sql: there is no problem {i}; there are problems 0 to {len(self) - 1}")
         item = self._items[i]
         asked = ask(item.question, schemas.shown(item.tables, self.schema), item.evidence)
-        return Problem.of(asked, item.gold, _level(item), database=item.path)
+        told = {"question": item.question, "tables": schemas.names(item.tables)}
+        return Problem.of(asked, item.gold, _level(item), database=item.path, **told)
 
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         there = self._of_level.get(level, []) if level else range(len(self))

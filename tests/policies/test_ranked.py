@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -199,3 +202,29 @@ def test_the_generator_is_given_the_exact_tokens_of_what_its_answer_begins_with(
 def test_settings_that_cannot_be(wrong: dict[str, object]) -> None:
     with pytest.raises(UserError, match="ranked"):
         Ranked(Scripted("x"), Table({}), **wrong)  # type: ignore[arg-type]
+
+
+PROGRAM = """
+from reasongym.core import Request
+from reasongym.discriminators import Oracle
+from reasongym.policies.ranked import Correct, Ranked, TreeSearch
+from reasongym.policies.scripted import Scripted
+
+asked = [Request((0, n, 0, 0), f"q{n}", "", (), 9) for n in range(20)]
+for planner in (None, Correct(lambda q, c: c), TreeSearch(lambda p, t: t[: len(p) + 1], lambda p: len(p) == 3)):
+    settings = {"planner": planner} if planner else {}
+    script = Scripted(lambda r: "".join("abc"[(r.key[1] * i + r.key[-1] + r.key[-2]) % 3] for i in range(3)))
+    ranked = Ranked(script, Oracle(lambda q, c: c.count("a") / 3, 0.7), **settings)
+    print([c.text for c in ranked.generate(asked)])
+"""
+
+
+def test_the_same_choices_under_two_hash_seeds() -> None:
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True
+        )
+        for seed in ("1", "2")
+    ]
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout and len(set(runs[0].stdout)) > 5
