@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from reasongym.core import HostError
 
 LARGEST_CELL = 1 << 17  # bytes of a frame; more than a socket's buffer could block whoever carries it
-LARGEST_REPLY = 1 << 22
+LARGEST_REPLY = 1 << 18  # as many lists as fit are read in a few milliseconds; 4 MiB of them held the host for 3 s
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
 _SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
 _MOMENT_S = 0.05  # in which a nursery that was killed together with its sessions is seen to be gone
@@ -202,8 +202,6 @@ def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> A
 
 
 def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
     data, need, spins = b"", _SIZE.size, _SPINS
     while len(data) < need:
         left = end - time.monotonic()
@@ -214,6 +212,8 @@ def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
         except BlockingIOError:
             if spins := max(0, spins - 1):
                 continue
+            poller = select.poll()
+            poller.register(sock, select.POLLIN)
             poller.poll(left * 1000)
             continue
         except OSError as error:
