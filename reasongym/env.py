@@ -32,6 +32,7 @@ from reasongym.core import (
 )
 from reasongym.shaping import EpisodeShaper
 from reasongym.spaces import Unicode as Unicode
+from reasongym.thinking import CLOSER, mode
 from reasongym.tokenizer import ByteTokenizer, load
 
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
@@ -239,7 +240,8 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
         verdict = self._verify(text)
         self.close()
         reward = float(verdict.score) if verdict.valid else float("nan")
-        info = self._info(room=0, valid=verdict.valid, verdict=verdict, text=text, correct=reward)
+        own = mode(text.removeprefix(self._now.prefix), closer=self.answer_after or CLOSER)
+        info = self._info(room=0, valid=verdict.valid, verdict=verdict, text=text, correct=reward, mode=own)
         if not verdict.valid:
             info["error"] = str(verdict.detail.get("error", "the host failed"))
             truncated = True
