@@ -1,4 +1,4 @@
-"""What changes as training goes on: functions of the step. A `core.Schedule` gives the budget of a thought in tokens."""
+"""What changes as training goes on, by the step. A `core.Schedule` gives the budget of a thought in tokens."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reasongym.core import Batch, Completion, Problem, Task, UserError
+from reasongym.core import Batch, Completion, FiniteTask, Problem, Task, UserError
 from reasongym.shaping import columns, mode_of, occurrences
 from reasongym.thinking import CLOSER, OPENER
 
@@ -68,7 +68,7 @@ class AdaptThink:
 
     def begin(self, task: Task) -> None:
         """A finite task is to be probed as a whole."""
-        if hasattr(task, "problem") and hasattr(task, "__len__"):
+        if isinstance(task, FiniteTask):
             self._ask([task.problem(i) for i in range(len(task))])
 
     def starts(self, problems: Sequence[Problem], group: int) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ def balanced(r0: Floats, think: Bools, c: Columns, gamma: float, slope: float) -
     z = float((think & c.valid).sum() / max(1, int(c.valid.sum())))
     d_think, d_short = (min(1.0, slope * max(0.0, share - gamma)) for share in (z, 1 - z))
     d, end = np.where(think, d_think, d_short), np.where(think, c.right - 1.0, 3.0 * c.right - 2.0)
-    return (1 - d) * r0 + d * end
+    return np.asarray((1 - d) * r0 + d * end)
 
 
 def shaped(c: Columns, alpha: float, beta: float) -> Floats:

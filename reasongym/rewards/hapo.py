@@ -63,7 +63,7 @@ class Hapo(EpisodeShaper):
     def update(self, batch: Batch) -> None:
         """The right thoughts of this batch become history."""
         for group in batch:
-            right = [t.length for t in group if t.valid and t.verdict.score >= 1]
+            right = [max(1, t.length) for t in group if t.valid and t.verdict.score >= 1]
             again = len(group) if self.compat and self.history == "mean" else 1
             for _ in range(again if right else 0):
                 self._learn(group[0].problem.id, right)

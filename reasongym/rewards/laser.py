@@ -35,7 +35,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reasongym.core import Batch, Problem, Task, Trajectory, UserError
+from reasongym.core import Batch, FiniteTask, Problem, Task, Trajectory, UserError
 from reasongym.repetition import close_repeats
 from reasongym.shaping import Columns, EpisodeShaper, columns, over_members, span
 
@@ -62,65 +62,39 @@ class Base:
         return np.where(c.right, 1.0, np.where(c.answered, self.wrong, self.malformed))
 
 
-@dataclass(frozen=True)
+@dataclass
 class ByTarget(EpisodeShaper):
-    """A fixed target length: truncation, l1-exact, l1-max, laser."""
+    """One target for all: truncation, thinkprune, l1-exact, l1-max, laser.
+
+    ThinkPrune's is the next of ``targets`` after every ``every`` updates, and the last one stays; the paper's
+    stages are runs of their own.
+    """
 
     method: str = "laser"
     base: Base = Base()
     rho: float = 0.0
     delta: float = 0.5
-    compat: Compat = None
-
-    def pay(self, c: Columns) -> Floats:
-        """Rewards [P, G]."""
-        reward, fits, over = self.base.reward(c), c.length <= self.base.target, c.length - self.base.target
-        if self.method == "truncation":
-            return np.where(fits, reward, self.rho)
-        if self.method == "l1-exact":
-            return reward - self.base.alpha * np.abs(over)
-        if self.method == "l1-max":
-            slope = self.base.alpha if self.compat else -self.base.alpha / 2
-            return np.where(c.right, np.clip(slope * over + self.delta, 0.0, 1.0), 0.0)
-        return reward + self.base.alpha * (c.right & fits)
-
-    def score(self, trajectory: Trajectory) -> float:
-        return float(self.pay(columns([[trajectory]]))[0, 0])
-
-    def __call__(self, batch: Batch) -> Floats:
-        c = columns(batch)
-        return np.where(c.valid, self.pay(c), np.nan)
-
-
-@dataclass
-class ThinkPrune(EpisodeShaper):
-    """Truncation at one length after the other, ``every`` updates each; the last one stays.
-
-    Source: arXiv 2504.01296 (4096, 3072, 2048). Differs: one run, where the paper's stages are runs of their own.
-    """
-
-    method: str = "thinkprune"
-    base: Base = Base()
     targets: Sequence[int] = (4096, 3072, 2048)
     every: int = 100
-    rho: float = 0.0
+    compat: Compat = None
     updates: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        if not self.targets or min(self.targets) < 1 or self.every < 1:
-            raise UserError(f"thinkprune: targets={self.targets} and every={self.every} must be positive")
+        if not self.targets or min(*self.targets, self.every) < 1:
+            raise UserError(f"laser: targets={self.targets} and every={self.every} must be positive")
 
     @property
-    def now(self) -> ByTarget:
-        """What it is at this stage."""
-        target = self.targets[min(self.updates // self.every, len(self.targets) - 1)]
-        return ByTarget("truncation", replace(self.base, target=target), self.rho)
+    def target(self) -> int:
+        """In tokens, now."""
+        stage = min(self.updates // self.every, len(self.targets) - 1)
+        return self.targets[stage] if self.method == "thinkprune" else self.base.target
 
     def score(self, trajectory: Trajectory) -> float:
-        return self.now.score(trajectory)
+        return float(self([[trajectory]])[0, 0])
 
     def __call__(self, batch: Batch) -> Floats:
-        return self.now(batch)
+        c = columns(batch)
+        return np.where(c.valid, self._pay(c, c.length - self.target), np.nan)
 
     def update(self, batch: Batch) -> None:
         self.updates += 1
@@ -130,6 +104,17 @@ class ThinkPrune(EpisodeShaper):
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.updates = state["updates"]
+
+    def _pay(self, c: Columns, over: Floats) -> Floats:
+        reward, alpha = self.base.reward(c), self.base.alpha
+        if self.method in ("truncation", "thinkprune"):
+            return np.where(over <= 0, reward, self.rho)
+        if self.method == "l1-exact":
+            return reward - alpha * np.abs(over)
+        if self.method == "l1-max":
+            slope = alpha if self.compat else -alpha / 2
+            return np.where(c.right, np.clip(slope * over + self.delta, 0.0, 1.0), 0.0)
+        return reward + alpha * (c.right & (over <= 0))
 
 
 @dataclass(frozen=True)
@@ -210,12 +195,12 @@ class ByDifficulty:
 
     def begin(self, task: Task) -> None:
         """Choose the monitored set: the same in every process."""
-        rng, finite = np.random.default_rng(self.seed), getattr(task, "problem", None)
-        if finite is None:
-            self._set = [task.sample(rng, self.level) for _ in range(self.monitor)]
+        rng = np.random.default_rng(self.seed)
+        if isinstance(task, FiniteTask):
+            chosen = rng.choice(len(task), min(len(task), self.monitor), replace=False)
+            self._set = [task.problem(int(i)) for i in chosen]
         else:
-            n = len(task)  # type: ignore[arg-type]
-            self._set = [finite(int(i)) for i in rng.choice(n, min(n, self.monitor), replace=False)]
+            self._set = [task.sample(rng, self.level) for _ in range(self.monitor)]
 
     def probe(self, step: int) -> tuple[list[Problem], int] | None:
         """The monitored set, every so many steps."""
@@ -283,14 +268,14 @@ def adapted(lengths: Sequence[Floats], candidates: Sequence[int], right: Sequenc
 
 def _shortest(lengths: Floats, candidates: Sequence[int], right: int) -> int | None:
     covered = np.searchsorted(np.sort(lengths), candidates, side="right")
-    enough = np.flatnonzero(covered * right >= len(lengths)) if len(lengths) else []
+    enough = np.flatnonzero((covered * right >= len(lengths)) & (len(lengths) > 0))
     return int(candidates[enough[0]]) if len(enough) else None
 
 
 _EXACT = Base(alpha=0.0003, wrong=0.0, malformed=0.0)
 METHODS: dict[str, tuple[Callable[..., Any], Base]] = {
     "truncation": (ByTarget, Base()),
-    "thinkprune": (ThinkPrune, Base()),
+    "thinkprune": (ByTarget, Base()),
     "efficient": (ByGroup, Base(alpha=0.2)),
     "kimi": (ByGroup, Base(alpha=1.0)),
     "l1-exact": (ByTarget, _EXACT),

@@ -26,9 +26,7 @@ class Long2Short:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength < 1:
-            raise UserError(
-                f"long2short: strength={self.strength} must be in [0, 1), or a right answer may pay nothing"
-            )
+            raise UserError(f"long2short: strength={self.strength} must be in [0, 1): right answers shall pay")
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]:
         c = columns(batch)
