@@ -23,8 +23,10 @@ if _TYPE_CHECKING:
         HostError,
         Policy,
         Problem,
+        Reporter,
         Request,
         ResetNeeded,
+        Resumer,
         Sampling,
         Schedule,
         Segment,
@@ -65,8 +67,10 @@ __all__ = [
     "Policy",
     "Problem",
     "ReasoningEnv",
+    "Reporter",
     "Request",
     "ResetNeeded",
+    "Resumer",
     "Rows",
     "Sampling",
     "Schedule",
@@ -92,8 +96,8 @@ __all__ = [
 # Where each name lives: a module is loaded when the first of its names is asked for (PEP 562), so that
 # ``import reasongym`` costs hardly more than gymnasium, and ``gym.make`` alone pays for the environment.
 _HOMES = {
-    "core": "Batch Completion Curriculum Demonstrator FiniteTask Group HostError Policy Problem Request "
-    "ResetNeeded Sampling Schedule Segment Session Shaper StreamingPolicy Task Thinking Tokenizer Tool "
+    "core": "Batch Completion Curriculum Demonstrator FiniteTask Group HostError Policy Problem Reporter Request "
+    "ResetNeeded Resumer Sampling Schedule Segment Session Shaper StreamingPolicy Task Thinking Tokenizer Tool "
     "Trajectory UserError Verdict",
     "env": "ReasoningEnv ShapeReward",
     "rollout": "rollout think",
@@ -132,6 +136,7 @@ IDS = {
     "LongCoT-v0": {"task": "register", "thinking": "longcot"},
     "Delethink-v0": {"task": "register", "thinking": "delethink"},
     "SAT-v0": {"task": "sat", "thinking": "longcot"},
+    "CodeInterpreter-v0": {"task": "arithmetic(digits=6, terms=8)", "thinking": "longcot", "tools": "python"},
 }
 for _id, _parts in IDS.items():
     if _id not in _gym.registry:

@@ -1,6 +1,6 @@
 """Command lines: arguments from a dataclass, one clear line and exit code 2 for a user's mistake.
 
-``reasongym list | play | check | eval | export`` (also ``python -m reasongym``) is at the end of this file.
+``reasongym list | play | check | eval | export | sandbox`` (also ``python -m reasongym``) is at the end of this file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from reasongym import parts
 from reasongym.core import Tokenizer, UserError
 from reasongym.export import Export, export_command
+from reasongym.sandbox.command import Sandbox, sandbox_command
 
 A = TypeVar("A")
 
@@ -184,7 +185,7 @@ class Eval:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The script ``reasongym``."""
-    commands: Any = List | Play | Check | Eval | Export
+    commands: Any = List | Play | Check | Eval | Export | Sandbox
     run(lambda command: _COMMANDS[type(command)](command), commands, argv, prog="reasongym")
 
 
@@ -279,4 +280,5 @@ _COMMANDS: dict[type, Callable[[Any], None]] = {
     Check: _check,
     Eval: _eval,
     Export: export_command,
+    Sandbox: sandbox_command,
 }

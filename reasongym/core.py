@@ -165,6 +165,7 @@ class Info(TypedDict):
     valid: bool
     verdict: NotRequired[Verdict]  # on the last step only, as are the rest
     text: NotRequired[str]  # the whole thought
+    tools: NotRequired[list[dict[str, int | float]]]  # what each tool's session reports, in the order of the tools
     correct: NotRequired[float]  # the verdict's score, for vector envs and loggers
     mode: NotRequired[str]  # "think" or "no_think" (see `thinking.mode`)
     error: NotRequired[str]  # what failed, where valid is False
@@ -250,6 +251,20 @@ class Session(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """A tool's session that also counts what it did: all that a reward knows of it, so no text can forge it."""
+
+    def report(self) -> dict[str, int | float]: ...
+
+
+@runtime_checkable
+class Resumer(Protocol):
+    """A tool's session that can take over what a given thought (``reset``'s ``response``) has already done."""
+
+    def resume(self, text: str) -> None: ...
 
 
 class Tool(Protocol):

@@ -20,7 +20,9 @@ from reasongym.core import (
     Info,
     Observation,
     Problem,
+    Reporter,
     ResetNeeded,
+    Resumer,
     Session,
     Task,
     Thinking,
@@ -162,6 +164,9 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
             context = self.tokenizer.encode(response)
             self._trace.append(context)
             self._kept += context
+            for session in self._sessions:
+                if isinstance(session, Resumer):
+                    session.resume(self._text())
         elif response is not None:
             ids, finish = self._read_action(response)
             if finish == "end" or len(ids) >= self._room():
@@ -238,10 +243,12 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
     def _end(self, *, truncated: bool) -> Step:
         text = self._text()
         verdict = self._verify(text)
+        reports = [session.report() if isinstance(session, Reporter) else {} for session in self._sessions]
         self.close()
         reward = float(verdict.score) if verdict.valid else float("nan")
-        own = mode(text.removeprefix(self._now.prefix), closer=self.answer_after or CLOSER)
-        info = self._info(room=0, valid=verdict.valid, verdict=verdict, text=text, correct=reward, mode=own)
+        last: dict[str, Any] = {"verdict": verdict, "text": text, "tools": reports, "correct": reward}
+        last["mode"] = mode(text.removeprefix(self._now.prefix), closer=self.answer_after or CLOSER)
+        info = self._info(room=0, valid=verdict.valid, **last)
         if not verdict.valid:
             info["error"] = str(verdict.detail.get("error", "the host failed"))
             truncated = True

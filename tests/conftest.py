@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
-import subprocess
 import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: more threads than free cores spin
@@ -35,17 +33,27 @@ def _has_gpu() -> bool:
 
 @functools.cache
 def _has_docker() -> bool:
-    client = shutil.which("docker")
-    if client is None:
-        return False
     try:
-        return subprocess.run([client, "version"], capture_output=True, timeout=20).returncode == 0
-    except subprocess.TimeoutExpired:
+        import docker
+
+        client = docker.from_env(timeout=20)
+    except Exception:  # no SDK, no engine, or one that is of no use
         return False
+    client.close()
+    return True
+
+
+_without_docker: list[str] = []
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not _has_gpu():
         pytest.skip("no CUDA device")
     if item.get_closest_marker("docker") and not _has_docker():
-        pytest.skip("no Docker server answers")
+        _without_docker.append(item.nodeid)
+        pytest.skip(f"no Docker engine answers: {item.nodeid}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _without_docker:
+        terminalreporter.line(f"docker: {len(_without_docker)} tests skipped, no engine answers")

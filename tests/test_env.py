@@ -29,6 +29,7 @@ from reasongym import (
     UserError,
     Verdict,
 )
+from reasongym.policies.scripted import Scripted
 
 EOS = ByteTokenizer().eos_id
 
@@ -324,6 +325,46 @@ def test_a_tool_may_be_pickled_in_mid_episode() -> None:
     again = pickle.loads(pickle.dumps(e))
     assert again.step("[b]")[0] == e.step("[b]")[0]
     assert again.step("4")[-1] == e.step("4")[-1]
+
+
+@dataclass
+class Counted(Asked):
+    """A session that counts its calls, and takes over those of a given thought."""
+
+    given: str = ""
+
+    def report(self) -> dict[str, int | float]:
+        return {"shouts": len(self.seen), "given": self.given.count("]")}
+
+    def resume(self, text: str) -> None:
+        self.given = text
+
+
+class Counting(Upper):
+    def open(self, problem: Problem, seed: int) -> Counted:
+        return Counted(self, seed)
+
+
+def test_what_tools_report_is_in_the_last_info_alone() -> None:
+    e = env(tools=[Counting(), Upper(stop=")"), Counting(stop=">")], thinking="longcot(budget=50, prefix='<think>')")
+    for context in (None, "[x]X"):
+        assert "tools" not in e.reset(seed=0, options={"response": context})[1]
+        assert "tools" not in e.step("[a]")[-1]
+        counts = {"shouts": 1, "given": int(context is not None)}
+        assert e.step("4")[-1]["tools"] == [counts, {}, {**counts, "shouts": 0}]
+    e.reset(seed=0, options={"response": "[x]X"})
+    session: Any = e._sessions[0]
+    assert session.given == "<think>[x]X", "the whole thought so far"
+    assert env().step("4")[-1]["tools"] == []
+
+
+def test_what_tools_report_is_in_a_trajectory() -> None:
+    policy = Scripted({"question": ["[a]", "[b]", "4"]}, ByteTokenizer())
+    resets = [{"options": {"problem": Problem.of("question", "4")}}]
+    [thought] = reasongym.rollout(policy, [env(tools=[Counting()])], resets)
+    assert thought.info["tools"] == [{"shouts": 2, "given": 0}]
+    [thought] = reasongym.rollout(policy, [env(task=Says(error="no disk"), tools=[Counting()])], resets)
+    assert thought.info["tools"] == [{"shouts": 2, "given": 0}] and not thought.valid
 
 
 def test_tool_output_cannot_inject_a_special_token() -> None:

@@ -20,6 +20,7 @@ LARGEST_REPLY = 1 << 22
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
 _SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
 _SIZE = struct.Struct("!I")  # before each frame
+_TOO_LONG = b'{"answer": {"ok": false, "value": ["ValueError", "the value is too large"]}}'
 _GONE = "The session was restarted: all variables are gone."
 
 
@@ -40,7 +41,7 @@ class Reply:
     output: str = ""
     ok: bool = True
     lost: bool = False
-    value: Any = None  # what a called function returned, as JSON (see `inside.values`)
+    value: Any = None  # what a called function returned, or its error, as JSON (see `inside.far`)
 
 
 class Link(Protocol):
@@ -111,12 +112,10 @@ class Session:
     def _ask(self, order: dict[str, Any], on_call: Callable[[Any], Any] | None) -> Reply:
         link = self._started()
         number = secrets.token_hex(8)  # a reply cannot be written before its question is known
-        order = {"id": number, **order}
-        if self._remote:
-            order["remote"], self._remote = self._remote, []
-        body = json.dumps(order).encode()
-        if len(body) > LARGEST_CELL:
+        body = _frame({"id": number, "remote": self._remote, **order})
+        if body is None:
             return Reply(f"ValueError: the cell is longer than {LARGEST_CELL} bytes", ok=False)
+        self._remote = []
         end = time.monotonic() + self.limits.seconds
         try:
             while True:
@@ -125,11 +124,14 @@ class Session:
                     raise _Broken("RuntimeError: the cell broke the interpreter")
                 if "ask" not in said or on_call is None:
                     return self._reply(said)
-                body = json.dumps({"answer": on_call(said["ask"])}).encode()
+                body = _frame({"answer": on_call(said["ask"])}) or _TOO_LONG
         except _Broken as why:
             self._check_host()
             self.close()
             return Reply(f"{why}. {_GONE}", ok=False, lost=True)
+        except BaseException:  # of `on_call`, whose answer the cell would await for ever
+            self.close()
+            raise
 
     def _reply(self, said: dict[str, Any]) -> Reply:
         """A reply as it should be, whoever wrote it."""
@@ -159,6 +161,15 @@ class Session:
         if self._from is not None and not self._from.alive:
             self.close()
             raise HostError("the sandbox was lost while a cell ran")
+
+
+def _frame(message: Any) -> bytes | None:
+    """The message as JSON, or None where that is too long; what another session said may also be nested too deep."""
+    with suppress(RecursionError):
+        body = json.dumps(message).encode()
+        if len(body) <= LARGEST_CELL:
+            return body
+    return None
 
 
 def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> Any:

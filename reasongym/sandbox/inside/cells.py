@@ -19,7 +19,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from values import decode, encode
+from far import Near, There, told
 
 _NAME = re.compile(r"<cell (\d+)>")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,16}>")  # another one in every process
@@ -75,7 +75,7 @@ class Interpreter:
     def __init__(self, ask: Callable[[Any], Any]) -> None:
         self.cells: list[str] = []
         self.names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
-        self._ask = ask
+        self._near, self._there = Near(self.names), There(ask)
         self._kept = (compile, exec, eval, ast.parse, sys.settrace, sys.setprofile)  # as they were
 
     def run(self, code: str, cap: int) -> dict[str, Any]:
@@ -87,26 +87,16 @@ class Interpreter:
         return {"ok": ok, "out": shown.text()}
 
     def call(self, name: str, args: Any, kwargs: Any) -> dict[str, Any]:
-        """Call a function that a cell has defined; ``{"ok", "value"}``, or ``{"ok", "out"}`` with the error."""
+        """Call a function that a cell has defined; ``{"ok", "value"}``, the value that of the error if not ok."""
         shown, found = Shown(800), []
         sys.stdout = sys.stderr = Shown(2)
-        ok = self._guarded(lambda: found.append(encode(self.names[name](*decode(args), **decode(kwargs)))), shown)
-        return {"ok": True, "value": found[0]} if ok and found else {"ok": False, "out": shown.text()}
+        if self._guarded(lambda: found.append(self._near.call(name, args, kwargs)), shown):
+            return {"ok": True, "value": found[0]}
+        return {"ok": False, "out": shown.text(), "value": self._error}
 
     def remote(self, names: list[str]) -> None:
         """Let these names stand for functions that are somewhere else, wherever the host may ask."""
-        for name in names:
-            self.names[name] = self._far(name)
-
-    def _far(self, name: str) -> Callable[..., Any]:
-        def far(*args: Any, **kwargs: Any) -> Any:
-            answer = self._ask([name, encode(args), encode(kwargs)])
-            if not answer["ok"]:
-                raise RuntimeError(answer["out"])
-            return decode(answer["value"])
-
-        far.__name__ = name
-        return far
+        self.names.update({name: self._there.function(name) for name in names})
 
     def _guarded(self, work: Callable[[], Any], shown: Shown) -> bool:
         settrace, setprofile = self._kept[4:]
@@ -114,6 +104,7 @@ class Interpreter:
             work()
         except BaseException as error:
             shown.write(_explained(error, self.cells))
+            self._error = told(error)
             return False
         finally:
             settrace(None)
@@ -192,8 +183,7 @@ def serve(fd: int, confine: Callable[[int, int], None]) -> None:
     send({"ready": True})
     while True:
         order = receive()
-        if "remote" in order:
-            interpreter.remote(order["remote"])
+        interpreter.remote(order["remote"])
         if "call" in order:
             reply = interpreter.call(*order["call"])
         else:
