@@ -3,9 +3,9 @@
     python -m benchmarks.code_tasks [--humaneval FILE.jsonl] [--mbpp FILE.jsonl] [--seconds 15] [--save]
 
 Every row's solution must pass, and every wrong answer to it must fail: a function that does nothing, one that leaves
-the process, one whose value says that it equals everything, patches of ``assert``, of the built-ins and of ``operator``,
-attempts to find the tests in memory, and the solution of another row. ``wrong`` counts what was accepted, of each kind;
-an accepted one is named in ``accepted``. The bar: nothing. Without files, the rows that come with the package.
+the process, one whose value says that it equals everything, patches of ``assert``, of the built-ins and of
+``operator``, attempts to find the tests in memory, and the solution of another row. ``wrong`` counts what was accepted,
+of each kind; ``accepted`` names it. The bar: nothing. Without files, the rows that come with the package.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class _Desk:
             return {"ok": True, "value": None}
         reply = self.lost or self.theirs.call(name, args, kwargs)
         self.lost = reply if reply.lost else None
-        value = [_kind(reply.output), ""] if reply.lost else reply.value
+        value = [_kind(reply.output), {"tuple": []}] if reply.lost else reply.value
         return {"ok": reply.ok, "value": value, "out": reply.output}
 
 
@@ -104,7 +104,7 @@ def asserts(node: ast.stmt) -> bool:
 
 
 def asked(tests: str, solution: str = "") -> list[str]:
-    """The names in ``tests`` that ``solution`` defines; where there is none to look at, those that nothing else does."""
+    """The names in ``tests`` that ``solution`` defines; where there is no solution, those that nothing else does."""
     names = [node for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)]
     used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
     if solution:
@@ -120,7 +120,7 @@ def imports(tests: str, solution: str) -> list[ast.stmt]:
 
 
 def _defined(program: str) -> set[str]:
-    """The functions, classes and variables of a module, and not what is inside of them: a local may be called ``set``."""
+    """The functions, classes and variables of a module, not what is inside of them: a local may be called ``set``."""
     found = set()
     for node in ast.parse(program).body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):

@@ -48,8 +48,8 @@ _DOUBT = re.compile(
 )
 _DENIED = re.compile(r"\b(?:no|not|instead|rather|without|tedious|python)\b|n't\b", re.IGNORECASE)
 _LOGIC = re.compile(  # or no doubt at all
-    r"\b(?:no need|need not|needn't|without|code|program|script|logic|formula|approach|algorithm|condition|loop|function"
-    r"|bug|assum\w+|interpret\w+)",
+    r"\b(?:no need|need not|needn't|without|code|program|script|logic|formula|approach|algorithm|condition|loop"
+    r"|function|bug|assum\w+|interpret\w+)",
     re.IGNORECASE,
 )
 

@@ -17,7 +17,7 @@ TIERS = [
     ["core"],
     ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces"],
     ["answers", "cnf", "hints", "repetition", "sandbox", "shaping", "algos.normalise"],
-    ["curriculum", "algos", "rewards", "segments"],
+    ["curriculum", "algos", "exam", "rewards", "segments"],
     ["tasks", "tools"],
     ["env"],
     ["rollout", "policies"],

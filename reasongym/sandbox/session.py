@@ -20,7 +20,7 @@ LARGEST_REPLY = 1 << 22
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
 _SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
 _SIZE = struct.Struct("!I")  # before each frame
-_TOO_LONG = b'{"answer": {"ok": false, "value": ["ValueError", "the value is too large"]}}'
+_TOO_LONG = b'{"answer": {"ok": false, "value": ["ValueError", {"tuple": ["the value is too large"]}]}}'
 _GONE = "The session was restarted: all variables are gone."
 
 

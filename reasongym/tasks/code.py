@@ -100,16 +100,13 @@ class Code:
         return f"```python\n{problem.answer}\n```"
 
     def _mbpp(self, row: Row) -> Problem:
-        tests = [*row["test_list"], *(row.get("challenge_test_list") or [] if self.challenge else [])]
+        more = row.get("challenge_test_list") or [] if self.challenge else []
+        tests = [_clean(test) for test in [*row["test_list"], *more]]
         setup = _clean("\n".join([*(row.get("test_imports") or []), row.get("test_setup_code") or ""]))
-        code = _clean(row.get("code") or "")
-        text = "\n".join([setup, *tests])
-        names = asked(text, code)
-        program = [
-            *imports(text, code),
-            *ast.parse(setup).body,
-            *(tested(ast.parse(test).body, k) for k, test in enumerate(tests)),
-        ]
+        code, whole = _clean(row.get("code") or ""), "\n".join([setup, *tests])
+        names = asked(whole, code)
+        program = [*imports(whole, code), *ast.parse(setup).body]
+        program += [tested(ast.parse(test).body, k) for k, test in enumerate(tests)]
         shown = ["", "It must pass tests such as these:", *tests[: self.shown]] if self.shown else []
         words = [_clean(row.get("text") or row["prompt"]).strip(), "", "Define:", *_headers(code, names), *shown]
         return _posed("\n".join([*words, "", _ASK]), code, Exam(names, source(program), len(tests)))
@@ -140,6 +137,7 @@ def last_block(text: str) -> str | None:
 
 def _human_eval(row: Row) -> Problem:
     prompt, entry, solution = _clean(row["prompt"]), row["entry_point"], row.get("canonical_solution")
+    before = _runs(prompt)
     program = ast.parse(_clean(row["test"])).body
     check = next(node for node in program if isinstance(node, ast.FunctionDef) and node.name == "check")
     marked = [k for k, node in enumerate(check.body) if asserts(node)]
@@ -147,9 +145,19 @@ def _human_eval(row: Row) -> Problem:
         check.body[k] = tested([check.body[k]], number)
     if not marked:
         check.body = [tested(check.body, 0)]
-    exam = Exam([entry], source([*program, *ast.parse(f"check({entry})").body]), len(marked) or 1, prompt)
+    exam = Exam([entry], source([*program, *ast.parse(f"check({entry})").body]), len(marked) or 1, before)
     words = f"Complete this function.\n\n```python\n{prompt.rstrip()}\n```\n\n{_ASK}"
     return _posed(words, prompt + _clean(solution) if solution else "", exam)
+
+
+def _runs(prompt: str) -> str:
+    """A prompt as a program of its own: most end in a docstring, and need no more."""
+    try:
+        ast.parse(prompt)
+    except SyntaxError:
+        prompt += "\n    pass\n"
+        ast.parse(prompt)
+    return prompt
 
 
 def _posed(words: str, solution: str, exam: Exam) -> Problem:

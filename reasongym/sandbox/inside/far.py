@@ -83,24 +83,24 @@ class There:
         return self._known.setdefault(number, Far(number, self.function))
 
 
-def told(error: BaseException) -> list[str]:
-    """An error as it may cross: the name of the built-in kind that it is of, and what it says."""
+def told(error: BaseException) -> list[Any]:
+    """An error as it may cross: the name of the built-in kind that it is of, and its arguments."""
     try:
         kind = next(k.__name__ for k in type(error).__mro__ if _BUILT_IN.get(k.__name__) is k)
-        return [kind, str(error)[:800]]
+        try:
+            return [kind, encode(tuple(error.args))]
+        except TypeError:
+            return [kind, encode((str(error),))]
     except BaseException:  # it is the caller's own, and may do anything
-        return ["RuntimeError", ""]
+        return ["RuntimeError", encode(())]
 
 
 def _error(answer: dict[str, Any]) -> Exception:
-    kind, said = answer["value"] or ("RuntimeError", answer["out"])
-    found = _BUILT_IN.get(kind)
-    if not isinstance(found, type) or not issubclass(found, Exception):
-        return RuntimeError(f"{kind}: {said}")
-    try:
-        return found(said)
-    except TypeError:  # some take more than a text
-        return RuntimeError(f"{kind}: {said}")
+    kind, args = answer["value"] or ("RuntimeError", encode((answer["out"],)))
+    found, args = _BUILT_IN.get(kind), decode(args)
+    if isinstance(found, type) and issubclass(found, Exception):
+        return found(*args)
+    return RuntimeError(kind, *args)
 
 
 def _number(value: Any) -> int:
