@@ -78,8 +78,8 @@ def span(values: NDArray[np.float64], members: NDArray[np.bool_]) -> tuple[NDArr
 
 
 def mode_of(trajectory: Trajectory, closer: str = CLOSER) -> Mode:
-    """Think or no-think as the environment reported it, else by the text."""
-    reported: Mode | None = trajectory.info.get("mode")
+    """Think or no-think as the environment reported it; by the text where it did not, or for another closer."""
+    reported: Mode | None = trajectory.info.get("mode") if closer == CLOSER else None
     return reported or mode(trajectory.text, closer=closer)
 
 
