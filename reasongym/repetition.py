@@ -34,9 +34,11 @@ def degenerate(text: str, times: int = 10, longest: int = 30, word: int = 120) -
     Differs: a run may begin at any word; there, only at a multiple of its own length.
     """
     words = text.split()
-    if any(len(w) >= word for w in words):
+    if max(map(len, words), default=0) >= word:
         return True
-    often = {w for w, n in Counter(words).items() if n >= times} if len(words) >= times else ()
+    often = {w for w, n in Counter(words).items() if n >= times} if len(words) >= times else set()
+    if sum(map(often.__contains__, words)) < times:
+        return False
     start = 0
     for i, w in enumerate([*words, ""]):  # a run holds only words that occur so many times
         if w not in often:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,9 +23,9 @@ class EpisodeShaper(ABC):
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]:
         """Rewards [P, G], NaN where the trajectory is invalid (``score`` is not asked)."""
-        _check_groups(batch)
+        size = shape(batch)
         rows = [[self.score(t) if t.valid else np.nan for t in group] for group in batch]
-        return np.array(rows, dtype=np.float64).reshape(len(batch), -1 if batch else 0)
+        return np.array(rows, dtype=np.float64).reshape(size)
 
     def update(self, batch: Batch) -> None:  # noqa: B027  (nothing to learn is the usual case)
         """After the optimiser's step."""
@@ -50,14 +51,12 @@ class Columns(NamedTuple):
 
 def columns(batch: Batch) -> Columns:
     """What most shapers ask of a batch."""
-    _check_groups(batch)
-    every = [t for group in batch for t in group]
+    size, every = shape(batch), [t for group in batch for t in group]
     verdicts = [t.verdict for t in every]
-    shape = (len(batch), len(batch[0]) if batch else 0)
-    valid = np.array([v.valid for v in verdicts], bool).reshape(shape)
-    score = np.where(valid, np.array([v.score for v in verdicts], np.float64).reshape(shape), np.nan)
-    answered = np.array([v.answer is not None for v in verdicts], bool).reshape(shape) & valid
-    length = np.array([t.length for t in every], np.float64).reshape(shape)
+    valid = np.array([v.valid for v in verdicts], bool).reshape(size)
+    score = np.where(valid, np.array([v.score for v in verdicts], np.float64).reshape(size), np.nan)
+    answered = np.array([v.answer is not None for v in verdicts], bool).reshape(size) & valid
+    length = np.array([t.length for t in every], np.float64).reshape(size)
     return Columns(score, score >= 1, answered, length, valid)
 
 
@@ -77,26 +76,40 @@ def span(values: NDArray[np.float64], members: NDArray[np.bool_]) -> tuple[NDArr
     return low, np.where(members, values, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
 
 
-def mode_of(trajectory: Trajectory, closer: str = CLOSER) -> Mode:
-    """Think or no-think as the environment reported it; by the text where it did not, or for another closer."""
-    reported: Mode | None = trajectory.info.get("mode") if closer == CLOSER else None
-    return reported or mode(trajectory.text, closer=closer)
+def skipped(batch: Batch, closer: str = CLOSER) -> NDArray[np.bool_]:
+    """Which attempts did not think, [P, G]: as the environment reported, or by the text for another closer."""
+
+    def mode_of(trajectory: Trajectory) -> Mode:
+        reported: Mode | None = trajectory.info.get("mode") if closer == CLOSER else None
+        return reported or mode(trajectory.text, closer=closer)
+
+    flags = [mode_of(t) == "no_think" for group in batch for t in group]
+    return np.array(flags, bool).reshape(shape(batch))
 
 
-def occurrences(text: str, mark: str) -> int:
-    """``text.count(mark)`` for marks of one rare character among others: hops from one "<" to the next.
-
-    A search for one character is more than ten times as fast as one for a string, and texts are long.
-    """
-    pivot = max(mark.find("<"), 0)
-    found, at = 0, text.find(mark[pivot], pivot)
-    while at >= 0:
-        hit = text.startswith(mark, at - pivot)
-        found += hit
-        at = text.find(mark[pivot], at + (len(mark) if hit else 1))
-    return found
-
-
-def _check_groups(batch: Batch) -> None:
+def shape(batch: Batch) -> tuple[int, int]:
+    """(P, G); a UserError where groups are not of one size."""
     if len({len(group) for group in batch}) > 1:
         raise UserError("all groups of a batch must have the same number of attempts")
+    return len(batch), len(batch[0]) if batch else 0
+
+
+def counter(*marks: str, pivot: str = "<") -> Callable[[str], int]:
+    """A function that counts how often one of ``marks`` stands in a text, by hops from one ``pivot`` to the next.
+
+    Thoughts are long, and a single rare character is found ten times as fast as a string. Marks that do not all hold
+    the pivot at the same place are counted one by one, without hops.
+    """
+    before, step = marks[0].find(pivot), min(map(len, marks))
+    if before < 0 or any(mark.find(pivot) != before for mark in marks):
+        return lambda text: sum(map(text.count, marks))
+
+    def count(text: str) -> int:
+        found, find, at = 0, text.find, text.find(pivot, before)
+        while at >= 0:
+            if hit := text.startswith(marks, at - before):
+                found += 1
+            at = find(pivot, at + (step if hit else 1))
+        return found
+
+    return count

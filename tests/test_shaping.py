@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from reasongym.core import Problem, Segment, Trajectory, UserError, Verdict
 from reasongym.rewards.overlong import SoftOverlong, make
-from reasongym.shaping import EpisodeShaper, Truth, columns, mode_of, occurrences, over_members, span
+from reasongym.shaping import EpisodeShaper, Truth, columns, counter, over_members, skipped, span
 
 
 def trajectory(score: float, lengths: tuple[int, ...] = (3,), valid: bool = True) -> Trajectory:
@@ -88,15 +88,17 @@ def test_members_of_a_group() -> None:
 
 def test_the_reported_mode_goes_before_the_text() -> None:
     t = Trajectory(Problem.of("?"), [], "</think>=4", Verdict(1.0), False, {"mode": "think"})
-    assert mode_of(t) == "think" and mode_of(t, "=") == "think"
+    other = Trajectory(Problem.of("?"), [], "=4", Verdict(1.0), False, {"mode": "think"})
+    assert skipped([[t, other]]).tolist() == [[False, False]]
+    assert skipped([[t, other]], "=").tolist() == [[False, True]]
     t.info.clear()
-    assert mode_of(t) == "no_think"
-    assert mode_of(Trajectory(Problem.of("?"), [], "=4", Verdict(1.0), False, {"mode": "think"}), "=") == "no_think"
+    assert skipped([[t], [other]]).tolist() == [[True], [False]]
 
 
-@given(st.text("<>ab\n", max_size=30), st.sampled_from(["<a>", "a", "aa", "\n<a>\n", "<<", "<a<a", "ab<"]))
-def test_occurrences_are_those_of_count(text: str, mark: str) -> None:
-    assert occurrences(text, mark) == text.count(mark)
+@given(st.text("<>ab\n", max_size=30), st.sampled_from(["<a>", "a", "ab", "\n<a>\n", "ab<", "<b>", "<<"]))
+def test_a_counter_counts_as_count_does(text: str, mark: str) -> None:
+    assert counter(mark)(text) == text.count(mark)
+    assert counter(mark, "<b>>")(text) == text.count(mark) + (0 if mark == "<b>" else 1) * text.count("<b>>")
 
 
 def test_sampled_tokens_are_counted_once() -> None:

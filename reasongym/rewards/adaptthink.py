@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasongym.core import Batch, Completion, FiniteTask, Problem, Task, UserError
-from reasongym.shaping import columns, mode_of, occurrences
+from reasongym.shaping import columns, counter, skipped
 from reasongym.thinking import CLOSER, OPENER
 
 
@@ -62,9 +62,8 @@ class AdaptThink:
         n = np.maximum(c.valid.sum(axis=1), 1)
         own = r.sum(axis=1) / n
         known = [self.reference.get(group[0].problem.id, mean) for group, mean in zip(batch, own, strict=True)]
-        short = [mode_of(t, self.closer) == "no_think" for group in batch for t in group]
-        skips = np.array(short, bool).reshape(c.valid.shape)
-        return np.where(c.valid, self.delta * skips + r - np.array(known, np.float64)[:, None], np.nan)
+        paid = self.delta * skipped(batch, self.closer) + r - np.array(known, np.float64)[:, None]
+        return np.where(c.valid, paid, np.nan)
 
     def begin(self, task: Task) -> None:
         """A finite task is to be probed as a whole."""
@@ -111,14 +110,16 @@ class AdaptThink:
 
     def _correct(self, batch: Batch, right: NDArray[np.bool_]) -> NDArray[np.float64]:
         """R [P, G]: only right answers are looked at for their form."""
-        r = right.astype(np.float64)
-        for p, g in np.argwhere(right):
-            r[p, g] = float(self._formed(batch[p][g].text))
-        return r
+        tags = counter(self.closer, self.opener)
 
-    def _formed(self, text: str) -> bool:
-        own = text.lstrip().removeprefix(self.opener)
-        return occurrences(own, self.closer) == 1 and self.opener not in own
+        def formed(text: str) -> bool:
+            """One tag beyond an opener at the very beginning, and that is a closer."""
+            own = text.lstrip().removeprefix(self.opener)
+            return own.rfind(self.closer) >= 0 and tags(own) == 1
+
+        texts = [t.text for group in batch for t in group]
+        flags = [ok and formed(text) for text, ok in zip(texts, right.ravel().tolist(), strict=True)]
+        return np.array(flags, np.float64).reshape(right.shape)
 
 
 def _coin(text: str, chance: float) -> Completion:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reasongym.core import Batch, Trajectory, UserError
 from reasongym.repetition import degenerate
-from reasongym.shaping import Columns, columns, mode_of, over_members
+from reasongym.shaping import Columns, columns, over_members, skipped
 from reasongym.thinking import CLOSER, OPENER
 
 Floats = NDArray[np.float64]
@@ -19,19 +19,19 @@ Bools = NDArray[np.bool_]
 
 ELLIPSIS = f"{OPENER}\n...\n"  # the prefix that leaves the choice to the model: thinking="longcot(prefix=...)"
 NO_THINK = f"{ELLIPSIS}{CLOSER}\n\n"
-REFLECTION = ("wait", "hmm", "alternatively", "let me check", "let me verify", "double-check", "on second thought")
+REFLECTION = ("wait", "hmm", "alternatively", "let me check", "double-check")
 
 
 @dataclass(frozen=True)
 class AutoThink:
     """What a response pays by its mode and its answer, then length shaping, then batch balance; [P, G].
 
-    ============  =====  =====  ===================================
-    r0            right  wrong  no answer found
-    ============  =====  =====  ===================================
-    think         1      0      0
-    no-think      2      -1     0; -2 where wrong and degenerate
-    ============  =====  =====  ===================================
+    ========  =====  =====  ===============
+    r0        right  wrong  no answer found
+    ========  =====  =====  ===============
+    think     1      0      0
+    no-think  2      -1     0
+    ========  =====  =====  ===============
 
     * Stage 1 is batch balance: the mode whose share of the whole batch is above ``gamma`` is paid less,
       ``(1 - d) * r0 + d * e`` with ``d = min(1, slope * (share - gamma))`` and e of 0 and -1 for right and wrong
@@ -40,15 +40,17 @@ class AutoThink:
     * Stage 3 is length shaping: within a group, and among its right and its wrong members apart, right ones get
       ``exp(-alpha * y) - 1`` more and wrong ones ``1 - exp(-beta * y)``, y the standardised length.
 
-    The mode is that of the response's own beginning. A no-think response that goes on to reason (it opens or closes a
-    thought after all, is longer than ``guard_tokens``, or uses one of ``guard_words``) is paid what is less of both
-    modes, and is counted as think. Give the environment the prefix `ELLIPSIS`.
+    The mode is that of the response's own beginning. A right no-think response that goes on to reason (it opens or
+    closes a thought after all, is longer than ``guard_tokens``, or uses one of ``guard_words``) is paid and counted as
+    think. ``repeated`` is what a wrong no-think response pays that goes round in circles; None leaves it at -1. Give
+    the environment the prefix `ELLIPSIS`.
 
     Source: arXiv 2505.10832, sections 3.2 to 3.4; TU2021/AutoThink ``deepscaler/rewards/math_reward.py``,
     ``reward_types.py`` and ``verl/trainer/main_ppo.py``.
     Differs: the guard is ours (the authors name the hack); no-think is white space and the closer, where the code
     wants exactly a blank line after it, so that one newline less is paid as a thought. ``compat="official"`` looks
-    for the code's literal string anywhere in prompt and response, without a guard.
+    for the code's literal string anywhere in prompt and response, without a guard, and has its ``repeated=-2``, which
+    is not in the paper.
     """
 
     stage: Literal[1, 2, 3] = 1
@@ -56,7 +58,7 @@ class AutoThink:
     slope: float = 2.0
     alpha: float = 0.05
     beta: float = 0.05
-    repeated: float = -2.0
+    repeated: float | None = None
     closer: str = CLOSER
     guard_tokens: int | None = None
     guard_words: tuple[str, ...] = REFLECTION
@@ -74,9 +76,10 @@ class AutoThink:
         c = columns(batch)
         short, reasons = self._modes(batch, c)
         r0 = base(c, short, reasons)
-        for p, g in np.argwhere(short & c.answered & ~c.right):
-            if degenerate(batch[p][g].text):
-                r0[p, g] = self.repeated
+        repeated = -2.0 if self.repeated is None and self.compat else self.repeated
+        if repeated is not None:
+            for p, g in np.argwhere(short & c.answered & ~c.right):
+                r0[p, g] = repeated if degenerate(batch[p][g].text) else r0[p, g]
         if self.stage == 3:
             r0 += shaped(c, self.alpha, self.beta)
         if self.stage == 1:
@@ -87,28 +90,29 @@ class AutoThink:
         """Nothing to learn."""
 
     def _modes(self, batch: Batch, c: Columns) -> tuple[Bools, Bools]:
-        """Which responses begin without a thought, and which of these reason all the same."""
+        """Which responses begin without a thought, and which right ones of these reason all the same."""
         if self.compat:
-            return _array([[literal(t) for t in group] for group in batch], c), np.zeros_like(c.valid)
-        short = _array([[mode_of(t, self.closer) == "no_think" for t in group] for group in batch], c) & c.valid
+            found = np.array([literal(t) for group in batch for t in group], bool).reshape(c.valid.shape)
+            return found, np.zeros_like(c.valid)
+        short = skipped(batch, self.closer) & c.valid
         reasons = np.zeros_like(short)
-        for p, g in np.argwhere(short):
+        for p, g in np.argwhere(short & c.right).tolist():
             reasons[p, g] = self._reasons(batch[p][g])
         return short, reasons
 
     def _reasons(self, trajectory: Trajectory) -> bool:
         if self.guard_tokens is not None and trajectory.length > self.guard_tokens:
             return True
-        after = trajectory.text.partition(self.closer)[2]
-        words = "|".join(map(re.escape, self.guard_words))
-        again = OPENER in after or self.closer in after
-        return again or bool(words and re.search(rf"\b(?:{words})\b", after, re.IGNORECASE))
+        after = trajectory.text.partition(self.closer)[2].lower()
+        if OPENER in after or self.closer in after:
+            return True
+        return any(w in after and re.search(rf"\b{re.escape(w)}\b", after) for w in self.guard_words)
 
 
 def base(c: Columns, short: Bools, reasons: Bools) -> Floats:
     """r0 [P, G]: think or no-think, right or wrong; 0 where no answer was found."""
     think, no_think = np.where(c.right, 1.0, 0.0), np.where(c.right, 2.0, np.where(c.answered, -1.0, 0.0))
-    return np.where(reasons, np.minimum(think, no_think), np.where(short, no_think, think))
+    return np.where(short & ~reasons, no_think, think)
 
 
 def balanced(r0: Floats, think: Bools, c: Columns, gamma: float, slope: float) -> Floats:
@@ -133,10 +137,6 @@ def literal(trajectory: Trajectory) -> bool:
     """No-think as the official code finds it: its exact string, wherever it stands, in the problem too."""
     whole = trajectory.problem.prompt + trajectory.text
     return NO_THINK in whole or trajectory.text.startswith(f"{CLOSER}\n\n")
-
-
-def _array(rows: list[list[bool]], c: Columns) -> Bools:
-    return np.array(rows, bool).reshape(c.valid.shape)
 
 
 def make(**kw: Any) -> AutoThink:

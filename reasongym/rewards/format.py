@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reasongym.core import Trajectory, UserError
-from reasongym.shaping import EpisodeShaper, occurrences
+import numpy as np
+from numpy.typing import NDArray
+
+from reasongym.core import Batch, Trajectory, UserError
+from reasongym.shaping import EpisodeShaper, counter, shape
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,13 @@ class Format(EpisodeShaper):
             raise UserError(f"format: marks={self.marks!r} must be a list of strings, none of them empty")
 
     def score(self, trajectory: Trajectory) -> float:
-        return sum(occurrences(trajectory.text, mark) == 1 for mark in self.marks) / len(self.marks)
+        return float(self([[trajectory]])[0, 0])
+
+    def __call__(self, batch: Batch) -> NDArray[np.float64]:
+        size, every = shape(batch), [t for group in batch for t in group]
+        once = np.array([[count(t.text) == 1 for t in every] for count in map(counter, self.marks)])
+        valid = np.array([t.verdict.valid for t in every], bool)
+        return np.where(valid, once.mean(axis=0), np.nan).reshape(size)
 
 
 def make(**kw: Any) -> Format:

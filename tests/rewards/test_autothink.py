@@ -60,7 +60,7 @@ def test_batch_balance(z: float, pays: tuple[float, ...]) -> None:
 def test_balance_draws_any_reward_to_the_end_of_its_mode() -> None:
     """(1 - d) * r0 + d * e, also for rewards that are not in the table: -2 stays, no answer is drawn to -2."""
     batch = one(short(0, text=NO_THINK + "no " * 10), short(0, answer=None), *[short(1)] * 2)
-    assert AutoThink()(batch)[0].tolist() == [-2, -2, 1, 1]
+    assert AutoThink(repeated=-2.0)(batch)[0].tolist() == [-2, -2, 1, 1]
     c = columns(batch)
     assert (balanced(c.score, ~c.valid, c, 0.5, 1.0)[0] == [-1, -1, 1, 1]).all()
 
@@ -158,7 +158,9 @@ def test_a_long_reply_is_guarded_too_and_counts_as_think() -> None:
 def test_degenerate_replies(after: str, pays: float) -> None:
     """Case h (``max_continuous_ngram``, ``find_largest_word``): wrong, no-think and degenerate is -2."""
     batch = one(short(0, text=NO_THINK + after), short(1, text=NO_THINK + after), think(0, answer="3"))
-    assert AutoThink(stage=2)(batch)[0].tolist() == [pays, 2, 0]
+    for shaper in (AutoThink(stage=2, repeated=-2.0), AutoThink(stage=2, compat="official")):
+        assert shaper(batch)[0].tolist() == [pays, 2, 0]
+    assert AutoThink(stage=2)(batch)[0].tolist() == [-1, 2, 0]  # it is not in the paper
 
 
 @pytest.mark.parametrize("kw", [{"stage": 4}, {"gamma": 1.5}, {"alpha": -1}, {"compat": "verl"}])

@@ -27,6 +27,7 @@ import relay
 
 NULL = os.open("/dev/null", os.O_RDWR)  # now, since later there may be none
 
+
 def prepare(config: dict[str, Any]) -> dict[str, Any]:
     """Import what sessions shall find warm, then give up every right that is not needed."""
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
