@@ -24,6 +24,7 @@ from reasongym.algos import checkpoint
 from reasongym.algos.advantages import ADVANTAGES, informative
 from reasongym.algos.losses import policy_loss, token_logprobs
 from reasongym.core import Batch, Sampling, UserError
+from reasongym.metrics import tool_means
 from reasongym.policies.hf import HF
 from reasongym.report.log import RunLog
 from reasongym.report.traces import save_traces
@@ -42,7 +43,7 @@ class Args:
     """Any registered environment; --env.KEY VALUE sets its arguments."""
     env_settings: dict[str, Any] = field(default_factory=dict)
     model: str = "tiny"
-    """A hub id, a folder, or "tiny" or "tiny-sat", the models inside this package."""
+    """A hub id, a folder, or "tiny", "tiny-sat" or "tiny-python", the models inside this package."""
     out: str = "runs/grpo"
     resume: bool = False
     """Go on from the newest checkpoint in --out, exactly where --deterministic is on."""
@@ -327,6 +328,7 @@ def summary(batch: Batch, rewards: Any) -> dict[str, float]:
         "reward": mean(rewards[~np.isnan(rewards)]),
         "score": mean(t.verdict.score for t in valid),
         "length": mean(t.length for t in valid),
+        **tool_means(valid),
         "truncated": mean(t.truncated for t in valid),
         "no_think": mean(t.info.get("mode") == "no_think" for t in valid),
         "resets": mean(t.info["resets"] for t in valid),

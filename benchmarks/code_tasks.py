@@ -1,11 +1,12 @@
 """Do real solutions pass their own hidden tests, and does nothing else?
 
-    python -m benchmarks.code_tasks [--humaneval FILE.jsonl] [--mbpp FILE.jsonl] [--seconds 15] [--save]
+    python -m benchmarks.code_tasks [--humaneval FILE.jsonl] [--mbpp FILE.jsonl] [--seconds 30] [--save]
 
 Every row's solution must pass, and every wrong answer to it must fail: a function that does nothing, one that leaves
 the process, one whose value says that it equals everything, patches of ``assert``, of the built-ins and of
 ``operator``, attempts to find the tests in memory, and the solution of another row. ``wrong`` counts what was accepted,
-of each kind; ``accepted`` names it. The bar: nothing. Without files, the rows that come with the package.
+of each kind; ``accepted`` names it. The bar: nothing. An answer without a trick that passes the same tests in one
+process too is right by them, and stands under ``weak``. Without files, the rows that come with the package.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 from benchmarks.report import finish
 from reasongym.core import Problem
-from reasongym.sandbox import nursery
+from reasongym.sandbox import nursery, open_session
 from reasongym.tasks.code import EXAMPLES, Code
 
 EQUAL = """
@@ -80,6 +82,9 @@ WRONG: dict[str, str] = {
 }
 
 
+HONEST = ("nothing", "argument", "another's")
+
+
 def wrong_answers(task: Code, i: int) -> Iterator[tuple[str, str]]:
     problem = task.problem(i)
     for kind, text in WRONG.items():
@@ -95,10 +100,19 @@ def renamed(solution: str, other: Problem, problem: Problem) -> str:
     return solution
 
 
+def right(problem: Problem, code: str) -> bool:
+    """Whether an honest answer passes the tests in one process with them, where nothing is kept apart."""
+    report = "def _report_(number, error):\n    if error: raise SystemExit(error)"
+    with closing(open_session()) as session:
+        return all(
+            session.run(cell).ok for cell in (problem.data["before"] or "1", code, report, problem.data["program"])
+        )
+
+
 def examine(task: Code, rows: int) -> dict[str, Any]:
     started = time.perf_counter()
     rng = np.random.default_rng(0)
-    found: dict[str, Any] = {"n": 0, "passed": 0, "failed": [], "invalid": 0, "accepted": []}
+    found: dict[str, Any] = {"n": 0, "passed": 0, "failed": [], "invalid": 0, "accepted": [], "weak": []}
     wrong: dict[str, int] = {}
     times = []
     for i in range(min(rows or len(task), len(task))):
@@ -113,13 +127,15 @@ def examine(task: Code, rows: int) -> dict[str, Any]:
             found["failed"].append({"row": i + 1, **verdict.detail})
         for kind, code in wrong_answers(task, i):
             verdict = task.verify(problem, f"```python\n{code}\n```")
-            wrong[kind] = wrong.get(kind, 0) + (verdict.score > 0)
             found["invalid"] += not verdict.valid
-            found["accepted"] += [{"row": i + 1, "kind": kind}] if verdict.score > 0 else []
+            weak = verdict.score > 0 and kind in HONEST and right(problem, code)
+            wrong[kind] = wrong.get(kind, 0) + (verdict.score > 0 and not weak)
+            if verdict.score > 0:
+                found["weak" if weak else "accepted"].append({"row": i + 1, "kind": kind})
     return {**found, "wrong": wrong, "verify_ms_p50": 1e3 * float(np.median(times)), "s": time.perf_counter() - started}
 
 
-def main(humaneval: str = "", mbpp: str = "", seconds: float = 15.0, rows: int = 0, save: bool = False) -> bool:
+def main(humaneval: str = "", mbpp: str = "", seconds: float = 30.0, rows: int = 0, save: bool = False) -> bool:
     started = time.perf_counter()
     nursery()
     sources = {name: path for name, path in (("humaneval", humaneval), ("mbpp", mbpp)) if path} or {"own": EXAMPLES}
@@ -132,7 +148,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--humaneval", default="", help="HumanEval.jsonl")
     parser.add_argument("--mbpp", default="", help="mbpp.jsonl")
-    parser.add_argument("--seconds", type=float, default=15.0, help="for the tests of a row")
+    parser.add_argument("--seconds", type=float, default=30.0, help="for the tests of a row")
     parser.add_argument("--rows", type=int, default=0, help="only the first rows of each")
     parser.add_argument("--save", action="store_true")
     sys.exit(not main(**vars(parser.parse_args())))

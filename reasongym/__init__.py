@@ -136,7 +136,7 @@ IDS = {
     "LongCoT-v0": {"task": "register", "thinking": "longcot"},
     "Delethink-v0": {"task": "register", "thinking": "delethink"},
     "SAT-v0": {"task": "sat", "thinking": "longcot"},
-    "CodeInterpreter-v0": {"task": "arithmetic(digits=6, terms=8)", "thinking": "longcot", "tools": "python"},
+    "CodeInterpreter-v0": {"task": "compute", "thinking": "longcot", "tools": "python"},
 }
 for _id, _parts in IDS.items():
     if _id not in _gym.registry:

@@ -204,7 +204,10 @@ class Demonstrator(Protocol):
     """A task that can also show a worked solution, which feeds SFT."""
 
     def demonstrate(self, problem: Problem, rng: np.random.Generator) -> str | Completion:
-        """The solution; a `Completion` with finish ``"length"`` is one that was broken off (no EOS)."""
+        """The solution; a `Completion` with finish ``"length"`` is one that was broken off (no EOS).
+
+        It is what the policy itself writes: in an environment with tools it is played, and they put their outputs in.
+        """
         ...
 
 

@@ -54,15 +54,17 @@ def sit(exam: Exam, answer: Sequence[str], limits: Limits = Limits(), backend: s
     HostError where the sandbox fails, or what is trusted.
     """
     with closing(open_session(backend, limits)) as theirs, closing(open_session(backend, limits)) as ours:
+        if exam.before and not (reply := ours.run(exam.before)).ok:  # before the answer can have slowed it down
+            raise HostError(f"what a problem itself defines does not run: {reply.output}")
         for cell in answer:
             if not (reply := theirs.run(cell)).ok:
                 return Marks(exam.tests, [*range(exam.tests)], _kind(reply.output))
-        if exam.before and not (reply := ours.run(exam.before)).ok:
-            raise HostError(f"what a problem itself defines does not run: {reply.output}")
         desk = _Desk(theirs)
         ours.remote([*exam.names, _REPORT])
         reply = ours.run(exam.program, on_call=desk.answer)
     failed = [k for k in range(exam.tests) if desk.told.get(k, "") is not None]
+    if not reply.ok and not failed:  # what stands after the last test has failed
+        failed = [exam.tests - 1]
     errors = [error for k in failed if (error := desk.told.get(k))]
     return Marks(exam.tests, failed, (errors or [_kind(reply.output)])[0] if failed else "")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reasongym.core import UserError
+from reasongym.core import Trajectory, UserError
 
 # Student's t, 97.5 % quantile, for 1 .. 30 degrees of freedom.
 _T975 = (
@@ -157,6 +157,12 @@ def pairwise_accuracy(scores: Sequence[Sequence[float]], right: Sequence[Sequenc
         if good and not fair
     ]
     return sum(won) / len(won) if won else math.nan
+
+
+def tool_means(attempts: Sequence[Trajectory]) -> dict[str, float]:
+    """What tools report of themselves (`reasongym.core.Reporter`), added up in an attempt, as means over attempts."""
+    reports = [report for t in attempts for report in t.info.get("tools", [])]
+    return {key: sum(r.get(key, 0) for r in reports) / len(attempts) for key in sorted({k for r in reports for k in r})}
 
 
 def _t975(df: int) -> float:

@@ -24,7 +24,7 @@ def test_the_hello_runs_and_is_ten_lines_at_most(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 8
 
 
-@pytest.mark.parametrize("family", ["tasks", "thinking", "rewards", "curriculum", "policies"])
+@pytest.mark.parametrize("family", ["tasks", "thinking", "tools", "rewards", "curriculum", "policies"])
 def test_every_part_is_named(family: str) -> None:
     assert [name for name in parts.names(family) if f"`{name}`" not in README and f"`{name}/" not in README] == []
 

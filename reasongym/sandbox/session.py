@@ -16,9 +16,11 @@ from typing import Any, Protocol
 from reasongym.core import HostError
 
 LARGEST_CELL = 1 << 17  # bytes of a frame; more than a socket's buffer could block whoever carries it
-LARGEST_REPLY = 1 << 22
+LARGEST_REPLY = 1 << 18  # as many lists as fit are read in a few milliseconds; 4 MiB of them held the host for 3 s
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
 _SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
+_MOMENT_S = 0.05  # in which a nursery that was killed together with its sessions is seen to be gone
+_PIECE = 1 << 12  # bytes that are read at first: room for most replies, and quick to make
 _SIZE = struct.Struct("!I")  # before each frame
 _TOO_LONG = b'{"answer": {"ok": false, "value": ["ValueError", {"tuple": ["the value is too large"]}]}}'
 _GONE = "The session was restarted: all variables are gone."
@@ -69,6 +71,10 @@ class Nursery(Protocol):
 
 class _Broken(Exception):
     """The session is of no more use; the text says why, to the model."""
+
+
+class _Died(_Broken):
+    """Its process has ended, by itself or with the sandbox."""
 
 
 @dataclass
@@ -126,7 +132,7 @@ class Session:
                     return self._reply(said)
                 body = _frame({"answer": on_call(said["ask"])}) or _TOO_LONG
         except _Broken as why:
-            self._check_host()
+            self._check_host(_MOMENT_S if isinstance(why, _Died) else 0.0)
             self.close()
             return Reply(f"{why}. {_GONE}", ok=False, lost=True)
         except BaseException:  # of `on_call`, whose answer the cell would await for ever
@@ -156,20 +162,24 @@ class Session:
                 raise HostError(f"a session of the sandbox could not start: {error}") from error
         return self._link
 
-    def _check_host(self) -> None:
-        """Whether it was the sandbox that broke: its sessions end with it."""
-        if self._from is not None and not self._from.alive:
-            self.close()
-            raise HostError("the sandbox was lost while a cell ran")
+    def _check_host(self, patience: float) -> None:
+        """Whether it was the sandbox that broke: its sessions end with it, perhaps a moment before it."""
+        end = time.monotonic() + patience
+        while self._from is not None and self._from.alive:
+            if time.monotonic() >= end:
+                return
+            time.sleep(_MOMENT_S / 10)
+        self.close()
+        raise HostError("the sandbox was lost while a cell ran")
 
 
 def _frame(message: Any) -> bytes | None:
     """The message as JSON, or None where that is too long; what another session said may also be nested too deep."""
-    with suppress(RecursionError):
+    try:
         body = json.dumps(message).encode()
-        if len(body) <= LARGEST_CELL:
-            return body
-    return None
+    except RecursionError:
+        return None
+    return body if len(body) <= LARGEST_CELL else None
 
 
 def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> Any:
@@ -177,40 +187,40 @@ def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> A
     try:
         if sock.recv(1, socket.MSG_PEEK):
             raise _Broken("RuntimeError: an earlier cell wrote where only replies belong")
-        raise _Broken("RuntimeError: the interpreter died")
+        raise _Died("RuntimeError: the interpreter died")
     except BlockingIOError:
         pass
     except OSError as error:
-        raise _Broken("RuntimeError: the interpreter died") from error
+        raise _Died("RuntimeError: the interpreter died") from error
     try:
         if sock.send(_SIZE.pack(len(body)) + body) < _SIZE.size + len(body):
             raise _Broken("RuntimeError: the interpreter does not listen")
     except BlockingIOError as error:
         raise _Broken("RuntimeError: the interpreter does not listen") from error
     except OSError as error:
-        raise _Broken("RuntimeError: the interpreter died") from error
+        raise _Died("RuntimeError: the interpreter died") from error
     return _receive(sock, end, seconds)
 
 
 def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
     data, need, spins = b"", _SIZE.size, _SPINS
     while len(data) < need:
         left = end - time.monotonic()
         if left <= 0:
             raise _Broken(f"TimeoutError: the cell took longer than {seconds:g} s and was stopped")
         try:
-            more = sock.recv(1 << 16)
+            more = sock.recv(_PIECE if need == _SIZE.size else need)
         except BlockingIOError:
             if spins := max(0, spins - 1):
                 continue
+            poller = select.poll()
+            poller.register(sock, select.POLLIN)
             poller.poll(left * 1000)
             continue
         except OSError as error:
-            raise _Broken("RuntimeError: the interpreter died") from error
+            raise _Died("RuntimeError: the interpreter died") from error
         if not more:
-            raise _Broken("RuntimeError: the interpreter died (a crash, or out of memory)")
+            raise _Died("RuntimeError: the interpreter died (a crash, or out of memory)")
         data += more
         if need == _SIZE.size and len(data) >= need:
             need += _SIZE.unpack_from(data)[0]

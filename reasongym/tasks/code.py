@@ -46,9 +46,9 @@ class Code:
         backend: See `reasongym.sandbox.open_session`.
 
     Source: arXiv 2107.03374, openai/human-eval ``execution.py``; arXiv 2108.07732.
-    Differs: there, one process runs answer and tests, and the answer is a bare continuation. Here arguments are copies,
-    so that a function that answers by changing its argument fails. MBPP's prompt has the function's header, not its
-    tests.
+    Differs: there, one process runs answer and tests, and the answer is a bare continuation. Here arguments are copies
+    of plain values: a function that answers by changing its argument fails, and none can be given a function. MBPP's
+    prompt has the function's header, not its tests.
     """
 
     source: str = EXAMPLES
@@ -103,6 +103,8 @@ class Code:
         more = row.get("challenge_test_list") or [] if self.challenge else []
         tests = [_clean(test) for test in [*row["test_list"], *more]]
         setup = _clean("\n".join([*(row.get("test_imports") or []), row.get("test_setup_code") or ""]))
+        if not tests:
+            raise LookupError("test_list is empty")
         code, whole = _clean(row.get("code") or ""), "\n".join([setup, *tests])
         names = asked(whole, code)
         program = [*imports(whole, code), *ast.parse(setup).body]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.code_tasks import WRONG, renamed
-from reasongym.core import Demonstrator, FiniteTask, HostError, Problem, UserError, Verdict
+from benchmarks.code_tasks import WRONG, main, renamed, right
+from reasongym.core import Demonstrator, FiniteTask, HostError, UserError, Verdict
 from reasongym.exam import asked, imports
 from reasongym.tasks.code import EXAMPLES, Code, last_block, make
 
@@ -173,6 +173,19 @@ def test_classes_of_the_answer_stay_with_it() -> None:
     assert verdict(NODE, equal + "def depth(n): return Node(1)").score == 0.0
 
 
+def test_no_error_ends_the_tests_early(tmp_path: Path) -> None:
+    """In one process, StopIteration from within a map is taken for its end, and ``all`` of nothing is true."""
+    tests = ["assert all(map(lambda n: f(n) == n, [1, 2, 3]))"]
+    check = "def check(candidate):\n    assert candidate(1) == 1\n    candidate(2)\n"
+    rows = {"text": "f", "test_list": tests}, {"prompt": "def f(n):", "entry_point": "f", "test": check}
+    task = Code(source=written(tmp_path, *rows))
+    for error in ("StopIteration", "StopIteration(1)", "GeneratorExit", "type('Mine', (StopIteration,), {})"):
+        found = task.verify(task.problem(0), fenced(f"def f(n): raise {error}"))
+        assert (found.score, found.detail["error"]) == (0.0, "RuntimeError")
+    assert task.verify(task.problem(1), fenced("def f(n): return [0, 1][n]")).detail["error"] == "IndexError"
+    assert task.verify(task.problem(1), fenced("def f(n): return n")).score == 1.0
+
+
 def test_shares() -> None:
     code = "def digit_squares(n): return 0 if n == 0 else 5"
     assert (verdict(1, code).score, verdict(1, code, score="share").score) == (0.0, 0.5)
@@ -287,7 +300,9 @@ def test_faults_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="code: row 1 of .* shape .KeyError.'test_list'"):
         Code(source=written(tmp_path, {"text": "x"})).problem(0)
     with pytest.raises(UserError, match="row 1 of .*SyntaxError"):
-        Code(source=written(tmp_path, {"text": "x", "code": "def", "test_list": []})).problem(0)
+        Code(source=written(tmp_path, {"text": "x", "code": "def", "test_list": ["f()"]})).problem(0)
+    with pytest.raises(UserError, match="row 1 of .*test_list is empty"):
+        Code(source=written(tmp_path, {"text": "x", "test_list": []})).problem(0)
     with pytest.raises(UserError, match="no problem 8; there are problems 0 to 7"):
         TASK.problem(8)
     with pytest.raises(UserError, match="score='most' must be 'all' or 'share'"):
@@ -295,12 +310,10 @@ def test_faults_are_named(tmp_path: Path) -> None:
 
 
 def test_a_host_that_fails_gives_no_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nor does a problem that does not run itself, where the answer brings what it lacks."""
+    """Nor does a problem that does not run itself."""
     row = {"prompt": "import lacking\ndef f(x):", "entry_point": "f", "test": "def check(c):\n    assert c(1)"}
     task = Code(source=written(tmp_path, row))
-    assert task.verify(task.problem(0), fenced("def f(x): return 1")).valid  # it does not run either
-    problem = Problem.of("?", **{**TASK.problem(1).data, "before": "assert __name__ == 'builtins'"})
-    found = TASK.verify(problem, fenced("def digit_squares(n): pass"))
+    found = task.verify(task.problem(0), fenced("def f(x): return 1"))
     assert not found.valid and "what a problem itself defines does not run" in found.detail["error"]
     monkeypatch.setattr("reasongym.exam.open_session", _lost)
     found = TASK.verify(TASK.problem(1), fenced("x = 1"))
@@ -309,3 +322,15 @@ def test_a_host_that_fails_gives_no_score(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def _lost(*_: Any) -> Any:
     raise HostError("the engine is lost")
+
+
+def test_the_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(rows=2, seconds=5.0)
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])["sets"]["own"]
+    assert (said["n"], said["passed"], said["accepted"], said["weak"], said["invalid"]) == (2, 2, [], [], 0)
+    assert set(said["wrong"]) == {*WRONG, "another's"}
+
+
+def test_what_is_right_in_one_process() -> None:
+    problem = TASK.problem(1)
+    assert right(problem, problem.answer) and not right(problem, "def digit_squares(n): return 5")

@@ -12,6 +12,7 @@ from typing import Any
 from values import decode, encode
 
 _BUILT_IN = dict(vars(builtins))  # as they are before any cell
+_ENDS = ("StopIteration", "StopAsyncIteration")  # in ``all(map(...))`` it would end the test there, as passed
 _ON_KEPT: dict[str, Callable[..., Any]] = {  # no name of Python can be equal to one of these
     ".get": getattr,
     ".set": setattr,
@@ -98,7 +99,7 @@ def told(error: BaseException) -> list[Any]:
 def _error(answer: dict[str, Any]) -> Exception:
     kind, args = answer["value"] or ("RuntimeError", encode((answer["out"],)))
     found, args = _BUILT_IN.get(kind), decode(args)
-    if isinstance(found, type) and issubclass(found, Exception):
+    if isinstance(found, type) and issubclass(found, Exception) and kind not in _ENDS:
         return found(*args)
     return RuntimeError(kind, *args)
 
