@@ -5,8 +5,9 @@
 The batch is what a rollout leaves behind: thoughts of log-normal length (median 1000 tokens, up to 16384) whose words
 are as frequent as Zipf says, one in 500 a "<" (as in the solutions of MATH-500), with a closing mark near the end; a
 third are replies without a thought, a tenth as long; 60 % right, one in a hundred lost by the host. Each shaper is
-called with what it has learned from a batch like it. ``us_per_batch`` is the median over the rounds, and ``update_us_per_batch`` that of what it learns
-afterwards, both in processor time, which other work on the machine hardly moves; ``wall_us_per_batch`` is by the clock.
+called with what it has learned from a batch like it. ``us_per_batch`` is the median over the rounds, and
+``update_us_per_batch`` that of what it learns afterwards, both in processor time, which other work on the machine
+hardly moves; ``wall_us_per_batch`` is by the clock.
 The bar is 2 ms for each.
 """
 
