@@ -71,7 +71,7 @@ tiny-sat: $(READY) ## rebuild the model that solves easy SAT, inside the package
 # Demonstrations that call are played with the real tool: this needs a sandbox that works.
 TINY_PYTHON := --env CodeInterpreter-v0 --env.task doubling --env.tools "[\"python(hint='')\"]" --batch 8 --row 200
 
-tiny-python: $(READY) ## rebuild the model that may call Python, inside the package: about four minutes
+tiny-python: $(READY) ## rebuild the model that may call Python, inside the package: about five minutes
 	rm -rf runs/tiny-python
 	$(PY) -m reasongym.agents.sft $(TINY_PYTHON) --env.calls 0.5 \
 	  --model tiny --fresh --lr 3e-3 --steps 1200 --out runs/tiny-python/careful

@@ -4,8 +4,8 @@
 
 ``warm_us_p50``: a cell (``x + 1``) in a session that has run others. ``pool_ms_p50``: a session and its first cell,
 with numpy and sympy imported, at 10 a second. ``cold_ms_p50``: the same from nothing, the nursery's process included,
-without these imports, which ``first_import_ms`` has besides. ``timeout_1s_max_s``: the longest that any of the battery's hangs
-took to be answered, at a limit of 1 s. ``leaks``: what there is more of after ``--sessions`` sessions than before.
+without these imports, which ``first_import_ms`` has besides. ``timeout_1s_max_s``: the longest that any hang of the
+battery took to be answered, at a limit of 1 s. ``leaks``: what there is more of after ``--sessions`` sessions.
 The bars: 60 us, 25 ms, 150 ms, 1.1 s, no leak. docker is compared with where an engine answers and has the image.
 """
 

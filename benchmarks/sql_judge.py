@@ -48,7 +48,7 @@ class Args:
     """That the judge learns from, each with its gold query and a mutant."""
     asked: int = 300
     """Of unseen schemas: for pairs, and as many others for re-ranking."""
-    taught: int = 1500
+    taught: int = 600
     """Steps of supervised learning, which all seeds begin from."""
     steps: int = 60
     """Of GRPO."""

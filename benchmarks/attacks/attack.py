@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reasongym import exam
 from reasongym.sandbox import Reply, Session
 
 if TYPE_CHECKING:
@@ -18,12 +20,16 @@ MEMORY = 512  # MiB of a session
 CLAIM = "PWNED"  # a cell that prints it says that it has succeeded, and is believed; that it has not, never is
 FORGED = "FORGED"  # what a cell that honestly runs after an attack never prints
 
+_TESTS = [f"assert f({n}) == {n + 1000}" for n in (2, 3, 4)]
+EXAM = exam.Exam(["f"], exam.source([exam.tested(ast.parse(t).body, k) for k, t in enumerate(_TESTS)]), len(_TESTS))
+
 
 @dataclass
 class Case:
     """An attack that has run, its session still open."""
 
     scene: Scene
+    attack: Attack
     session: Session
     pid: int | None  # of the session's process, as the host numbers it; None where the host cannot see it
     replies: list[Reply] = field(default_factory=list)
@@ -70,18 +76,8 @@ def unfailing(case: Case) -> str:
 
 
 def judged(case: Case) -> str:
-    """A judge in a session of its own asks for f(2) and f(3), which should be 1002 and 1003; no cell knows that."""
-    judge = case.scene.open()
-    judge.remote(["f"])
-
-    def answer(question: object) -> dict[str, object]:
-        name, args, kwargs = question  # type: ignore[misc]
-        reply = case.session.call(name, args, kwargs)
-        return {"ok": reply.ok, "value": reply.value, "out": reply.output}
-
-    try:
-        passed = judge.run("assert f(2) == 1002 and f(3) == 1003\nprint('passed')", on_call=answer)
-        again = judge.run("try:\n    assert f(4) == 1004\nexcept AssertionError:\n    print('refused')", on_call=answer)
-        return "a wrong function passed its tests" if passed.ok or again.output == "" and again.ok else ""
-    finally:
-        judge.close()
+    """An examiner in a session of its own asks for f(2), f(3) and f(4); no answer here knows what is right."""
+    answer = [case.scene.facts(), *case.attack.cells]
+    marks = exam.sit(EXAM, answer, case.session.limits, case.scene.backend)
+    passed = [k for k in range(EXAM.tests) if k not in marks.failed]
+    return f"a wrong function passed tests {passed}" if passed else ""

@@ -57,8 +57,8 @@ def run(scene: Scene, attacks: Sequence[tuple[str, Attack]]) -> list[Outcome]:
 def _one(scene: Scene, kind: str, attack: Attack) -> Outcome:
     found, case, invalid = "", None, False
     try:
-        case = _opened(scene)
-        found = _attacked(scene, attack, case)
+        case = _opened(scene, attack)
+        found = _attacked(scene, case)
     except HostError as error:
         invalid, found = True, f"the host failed: {error}"
     said = case.said if case else ""
@@ -66,30 +66,30 @@ def _one(scene: Scene, kind: str, attack: Attack) -> Outcome:
     return Outcome(kind, attack.name, found, max(case.seconds, default=0.0) if case else 0.0, invalid, mistaken, said)
 
 
-def _opened(scene: Scene) -> Case:
+def _opened(scene: Scene, attack: Attack) -> Case:
     session = scene.open()
-    case = Case(scene, session, scene.pid_of(session))
+    case = Case(scene, attack, session, scene.pid_of(session))
     reply = session.run(scene.facts())
     if not reply.ok:
         raise RuntimeError(f"the attacker's tools do not load: {reply.output}")
     return case
 
 
-def _attacked(scene: Scene, attack: Attack, case: Case) -> str:
+def _attacked(scene: Scene, case: Case) -> str:
     pid = case.pid
     known = set(look.parents())
     rights, held = (look.rights(pid), look.held(pid)) if pid else ({}, {})
     _forget_own_peak()
     own = _own_memory()
     with look.Watch(pid, look.world(pid) if pid else set(), known) as case.peak:
-        for code in attack.cells:
+        for code in case.attack.cells:
             started = time.monotonic()
             case.replies.append(case.session.run(code))
             case.seconds.append(time.monotonic() - started)
     try:
-        found = [attack.oracle(case), _late(case), _too_much(case, own)]
+        found = [case.attack.oracle(case), _late(case), _too_much(case, own)]
         if pid and not case.replies[-1].lost and look.alive(pid):
-            found += [_freed(rights, look.rights(pid)), *look.suspicious(held, look.held(pid))]
+            found += [_freed(rights, pid), *look.suspicious(held, look.held(pid))]
         found.append(scene.harm(case))
     finally:
         case.session.close()
@@ -113,8 +113,11 @@ def _too_much(case: Case, own: float) -> str:
     return "; ".join(what for true, what in too_much if true)
 
 
-def _freed(before: dict[str, str], now: dict[str, str]) -> str:
-    changed = [name for name in before if now and before[name] != now.get(name)]
+def _freed(before: dict[str, str], pid: int) -> str:
+    now = look.rights(pid)
+    changed = [name for name in before if before[name] != now.get(name)]
+    if changed and not any(name in now for name in changed) and look.until(lambda: not look.alive(pid)):
+        return ""  # it was ending while it was looked at, and had nothing left to show
     return f"its confinement changed: {', '.join(changed)}" if changed else ""
 
 

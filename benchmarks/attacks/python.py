@@ -103,5 +103,21 @@ def f(n):
             os.write(3, struct.pack("!I", len(body)) + body)
     return n
 """),
+    _judged("f: a thing that stays where it is, and answers all", "class A:\n    def __getattr__(self, name):\n        return lambda *a: True\n    __eq__ = __bool__ = __call__ = lambda *a: True\n    __hash__ = lambda s: 1\ndef f(n):\n    return A()"),
+    _judged("f: numbers of things that were never kept", """
+import json
+def f(n):
+    level = sys._getframe()
+    while level.f_back is not None:
+        level = level.f_back
+        order = level.f_locals.get("order")
+        if isinstance(order, dict) and "id" in order:
+            for value in ({"kept": 10**9}, {"kept": [1]}, {"kept": None}, {"type": "int"}, {"int": 1002}, {"dict": 7}, {"x": 1}, {}):
+                body = json.dumps({"id": order["id"], "ok": True, "value": value}).encode()
+                os.write(3, struct.pack("!I", len(body)) + body)
+                os._exit(0)
+"""),
+    _judged("f: errors that are none", "class E(StopIteration):\n    args = property(lambda s: (s,))\ndef f(n):\n    raise [E, GeneratorExit, StopIteration][n % 3]"),
+    _judged("f: the report of a test, called", "def f(n):\n    return [g(k, None) for k in range(3) for g in [globals().get('_report_')] if g]"),
     _judged("f: not there", "x = 1"),
 )  # fmt: skip

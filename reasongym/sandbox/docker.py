@@ -37,7 +37,8 @@ class Docker:
     Args:
         runtime: As the engine knows it: ``"runsc"`` for gVisor; None for its default.
         image: Another image than the one that ``reasongym sandbox build`` makes.
-        memory: Of all sessions together; no swap.
+        memory: Of all sessions together; no swap. Where it runs out the kernel ends who took most; but gVisor's sandbox
+            is one process to the kernel, and ends as a whole (a HostError): give it what all may use at once.
         pids: Processes, of which each session is one.
         cpus: Processors; None for all.
     """

@@ -20,6 +20,7 @@ LARGEST_REPLY = 1 << 18  # as many lists as fit are read in a few milliseconds; 
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
 _SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
 _MOMENT_S = 0.05  # in which a nursery that was killed together with its sessions is seen to be gone
+_PIECE = 1 << 12  # bytes that are read at first: room for most replies, and quick to make
 _SIZE = struct.Struct("!I")  # before each frame
 _TOO_LONG = b'{"answer": {"ok": false, "value": ["ValueError", {"tuple": ["the value is too large"]}]}}'
 _GONE = "The session was restarted: all variables are gone."
@@ -174,11 +175,11 @@ class Session:
 
 def _frame(message: Any) -> bytes | None:
     """The message as JSON, or None where that is too long; what another session said may also be nested too deep."""
-    with suppress(RecursionError):
+    try:
         body = json.dumps(message).encode()
-        if len(body) <= LARGEST_CELL:
-            return body
-    return None
+    except RecursionError:
+        return None
+    return body if len(body) <= LARGEST_CELL else None
 
 
 def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> Any:
@@ -208,7 +209,7 @@ def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
         if left <= 0:
             raise _Broken(f"TimeoutError: the cell took longer than {seconds:g} s and was stopped")
         try:
-            more = sock.recv(1 << 16)
+            more = sock.recv(_PIECE if need == _SIZE.size else need)
         except BlockingIOError:
             if spins := max(0, spins - 1):
                 continue
