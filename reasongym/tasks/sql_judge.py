@@ -64,7 +64,7 @@ class SQLJudge:
         return _verify(problem, text)
 
     def demonstrate(self, problem: Problem, rng: np.random.Generator) -> str:
-        """Each clause and whether it is right (``"short"``: each part, up to the first that is wrong), and the verdict."""
+        """Each clause and whether it is right (``"short"``: each part, up to one that is wrong), then the verdict."""
         return _demonstrate(problem, self.prompt)
 
     def _wrong(self, posed: Problem, rng: np.random.Generator) -> tuple[str, str] | None:
