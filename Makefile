@@ -20,7 +20,7 @@ endif
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv train test lint types format tiny tiny-sat gpu clean
+.PHONY: help venv train test lint types format tiny tiny-sat tiny-python gpu clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 18
@@ -66,6 +66,21 @@ tiny-sat: $(READY) ## rebuild the model that solves easy SAT, inside the package
 	  --model runs/tiny-sat/careful/step-002600 --lr 1e-3 --steps 300 --out runs/tiny-sat/careless
 	cp runs/tiny-sat/careless/step-000300/*.json runs/tiny-sat/careless/step-000300/model.safetensors \
 	  reasongym/policies/tiny_sat/
+
+# First both ways as they should be, then mostly by hand and by somebody careless, so that calling is rare and worth it.
+# Demonstrations that call are played with the real tool: this needs a sandbox that works.
+TINY_PYTHON := --env CodeInterpreter-v0 --env.task doubling --env.tools "[\"python(hint='')\"]" --batch 8 --row 200
+
+tiny-python: $(READY) ## rebuild the model that may call Python, inside the package: about five minutes
+	rm -rf runs/tiny-python
+	$(PY) -m reasongym.agents.sft $(TINY_PYTHON) --env.calls 0.5 \
+	  --model tiny --fresh --lr 3e-3 --steps 1200 --out runs/tiny-python/careful
+	$(PY) -m reasongym.agents.sft $(TINY_PYTHON) --env.calls 0.5 \
+	  --model runs/tiny-python/careful/step-001200 --lr 2e-3 --steps 600 --out runs/tiny-python/again
+	$(PY) -m reasongym.agents.sft $(TINY_PYTHON) --env.calls 0.15 --env.careless True \
+	  --model runs/tiny-python/again/step-000600 --lr 1e-3 --steps 250 --out runs/tiny-python/careless
+	cp runs/tiny-python/careless/step-000250/*.json runs/tiny-python/careless/step-000250/model.safetensors \
+	  reasongym/policies/tiny_python/
 
 gpu: $(READY) ## the tests and the benchmark that need a CUDA device
 	@$(PY) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' \

@@ -5,13 +5,19 @@
 
 Under a thinking that resets the context, a share of the rows are windows of a trace instead of
 whole traces, so that one checkpoint serves both ways to think. The loss is on the response alone.
+
+In an environment with tools a demonstration is played: the text is what the policy itself writes, the tools answer
+wherever it ends in a stop string, as they do in a rollout, and what they say is seen but not learned.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -23,9 +29,20 @@ from reasongym import cli
 from reasongym.algos import checkpoint
 from reasongym.algos.losses import sft_loss, token_logprobs
 from reasongym.algos.packing import Example, pack_examples
-from reasongym.core import Completion, Demonstrator, Thinking, Tokenizer, UserError
+from reasongym.core import (
+    Completion,
+    Demonstrator,
+    Finish,
+    HostError,
+    Problem,
+    Request,
+    Thinking,
+    Tokenizer,
+    UserError,
+)
 from reasongym.policies.hf import HF
 from reasongym.report.log import RunLog
+from reasongym.rollout import rollout
 from reasongym.rows import read_rows
 from reasongym.schedules import warmup_cosine
 from reasongym.tokenizer import Chat, load, model_folder
@@ -41,7 +58,7 @@ class Args:
     data: str = ""
     """A jsonl or parquet file (or hub id) with "prompt" and "response", instead of the task's demonstrations."""
     model: str = "tiny"
-    """A hub id, a folder, or "tiny" or "tiny-sat", the models inside this package."""
+    """A hub id, a folder, or "tiny", "tiny-sat" or "tiny-python", the models inside this package."""
     fresh: bool = False
     """Begin from random weights of the model's architecture."""
     out: str = "runs/sft"
@@ -147,10 +164,17 @@ def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], 
         if not isinstance(task, Demonstrator):
             raise UserError(f"{task!r} has no demonstrate(): give --data, or another --env.task")
 
-        def worked(rng: np.random.Generator) -> tuple[str, str | Completion]:
+        def demonstrated(rng: np.random.Generator) -> tuple[Problem, str | Completion]:
             level = args.level if args.last is None else int(rng.integers(args.level, args.last + 1))
             problem = task.sample(rng, level)
-            return problem.prompt, task.demonstrate(problem, rng)
+            return problem, task.demonstrate(problem, rng)
+
+        def worked(rng: np.random.Generator) -> tuple[str, str | Completion]:
+            problem, response = demonstrated(rng)
+            return problem.prompt, response
+
+        if env.tools:  # type: ignore[attr-defined]
+            return lambda rng: played(env, *demonstrated(rng), chat, rng)
 
     prefix = tokenizer.encode(thinking.prefix)
     # a response that opens its thought must not do so again after a prefix or a template that has
@@ -167,6 +191,45 @@ def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], 
         return [*chat.prompt_ids(prompt, tokenizer.decode(seen)), *seen], learned
 
     return example
+
+
+def played(env: Any, problem: Problem, response: str | Completion, chat: Chat, rng: np.random.Generator) -> Example:
+    """A row of the trajectory in which a policy writes ``response`` in ``env`` and its tools answer."""
+    reset = {"seed": int(rng.integers(1 << 31)), "options": {"problem": problem}}
+    done = rollout(Reciter.of(response, env, chat), [env], [reset], deterministic=True)[0]
+    if not done.valid:
+        raise HostError(f"a demonstration could not be played: {done.verdict.detail.get('error')}")
+    row = done.segments[int(rng.integers(len(done.segments)))]
+    return [[i for i, _ in run] for _, run in groupby(zip(row.ids, row.mask, strict=True), key=itemgetter(1))]
+
+
+@dataclass
+class Reciter:
+    """A policy that writes what it was given, in each call up to the next stop string or to the end of the room."""
+
+    pieces: list[list[int]]
+    chat: Chat
+
+    @classmethod
+    def of(cls, response: str | Completion, env: Any, chat: Chat) -> Reciter:
+        text, finish = (response.text, response.finish) if isinstance(response, Completion) else (response, "end")
+        text = text.removeprefix(env.thinking.prefix)
+        stops = "|".join(re.escape(tool.stop) for tool in env.tools)
+        cuts = [0, *(found.end() for found in re.finditer(stops, text)), len(text)]
+        pieces = [env.tokenizer.encode(text[a:b]) for a, b in pairwise(cuts)]
+        pieces[-1] += env.tokenizer.eos_ids[: finish == "end"]
+        return cls(pieces, chat)
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        return [self._call(request) for request in requests]
+
+    def _call(self, request: Request) -> Completion:
+        ids, rest = self.pieces[0][: request.room], self.pieces[0][request.room :]
+        self.pieces = [rest, *self.pieces[1:]] if rest else self.pieces[1:]
+        finish: Finish = "length" if rest else "pause" if self.pieces else "end"
+        seen = (*self.chat.prompt_ids(request.prompt, request.response), *request.response_ids)
+        text = self.chat.tokenizer.decode(ids)
+        return Completion(text, tuple(ids), (0.0,) * len(ids), finish, seen)
 
 
 def window(

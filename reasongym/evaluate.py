@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from reasongym.core import Batch, Completion, Policy, Problem, Request, Sampling, Trajectory, UserError
-from reasongym.metrics import bootstrap_ci, pass_at_k, wilson
+from reasongym.metrics import bootstrap_ci, pass_at_k, tool_means, wilson
 from reasongym.rollout import rollout
 
 
@@ -66,6 +66,7 @@ class Evaluation:
             "ci95": list(self.ci95),
             "thought_tokens": float(np.mean([t.length for t in attempts])) if attempts else float("nan"),
             "correct_tokens": float(np.mean(right)) if right else None,
+            **tool_means(attempts),
             "truncated": float(np.mean([t.truncated for t in attempts])) if attempts else float("nan"),
             "peak_context": max((t.info["peak_context"] for t in attempts), default=0),
             "invalid": sum(not t.valid for group in self.batch for t in group),

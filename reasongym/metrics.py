@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reasongym.core import UserError
+from reasongym.core import Trajectory, UserError
 
 # Student's t, 97.5 % quantile, for 1 .. 30 degrees of freedom.
 _T975 = (
@@ -201,6 +201,12 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> dict[str, float]:
     n, k = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(n, i) for i in range(k + 1)) / 2**n
     return {"only_first": only_first, "only_second": only_second, "p": min(1.0, 2 * tail)}
+
+
+def tool_means(attempts: Sequence[Trajectory]) -> dict[str, float]:
+    """What tools report of themselves (`reasongym.core.Reporter`), added up in an attempt, as means over attempts."""
+    reports = [report for t in attempts for report in t.info.get("tools", [])]
+    return {key: sum(r.get(key, 0) for r in reports) / len(attempts) for key in sorted({k for r in reports for k in r})}
 
 
 def _t975(df: int) -> float:

@@ -18,12 +18,12 @@ from reasongym.core import Tokenizer, UserError
 
 _TURN = "THE-USERS-TURN"  # stands for the user's text while a chat template is taken apart
 TINY = Path(__file__).parent / "policies" / "tiny"
-TINY_SAT = TINY.with_name("tiny_sat")
+TINIES = {"tiny": TINY, "tiny-sat": TINY.with_name("tiny_sat"), "tiny-python": TINY.with_name("tiny_python")}
 
 
 def model_folder(name: str) -> str:
-    """``"tiny"`` and ``"tiny-sat"`` are models inside this package; any other name is a path or a hub id."""
-    return str({"tiny": TINY, "tiny-sat": TINY_SAT}.get(name, name))
+    """The models inside this package are `TINIES`; any other name is a path or a hub id."""
+    return str(TINIES.get(name, name))
 
 
 def _byte_names() -> list[str]:
@@ -186,7 +186,7 @@ class Chat:
 
 
 def load(name: str) -> Tokenizer:
-    """The tokenizer of a folder or a hub id; ``"bytes"``, ``"tiny"`` and ``"tiny-sat"`` are the byte tokenizer."""
+    """The tokenizer of a folder or a hub id; ``"bytes"`` and those of `TINIES` are the byte tokenizer."""
     if name == "bytes":
         return ByteTokenizer()
     try:

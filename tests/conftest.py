@@ -33,13 +33,13 @@ def _has_gpu() -> bool:
 
 @functools.cache
 def _has_docker() -> bool:
-    try:
-        import docker
+    from reasongym.core import UserError
+    from reasongym.sandbox.docker import engine
 
-        client = docker.from_env(timeout=20)
-    except Exception:  # no SDK, no engine, or one that is of no use
+    try:
+        engine().close()
+    except UserError:
         return False
-    client.close()
     return True
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TIERS = [
     ["core"],
     ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces", "fences"],
-    ["answers", "cnf", "hints", "sandbox", "shaping", "algos.normalise"],
+    ["answers", "cnf", "hints", "repetition", "sandbox", "shaping", "algos.normalise"],
     ["sql", "judging"],
     ["discriminators"],
     ["curriculum", "algos", "exam", "rewards", "segments"],

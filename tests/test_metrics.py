@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasongym import metrics
-from reasongym.core import UserError
+from reasongym.core import Problem, Trajectory, UserError, Verdict
 
 
 @given(n=st.integers(1, 9), data=st.data())
@@ -109,6 +109,17 @@ def test_pairwise_accuracy_counts_ties_as_wrong_and_only_pairs_of_one_question()
     scores, right = [[0.9, 0.5, 0.9], [0.1, 0.2], [3.0]], [[True, False, False], [False, False], [True]]
     assert metrics.pairwise_accuracy(scores, right) == 0.5
     assert math.isnan(metrics.pairwise_accuracy(scores[1:], right[1:]))
+
+
+def test_tool_means_add_up_the_tools_of_an_attempt() -> None:
+    def attempt(*reports: dict[str, int]) -> Trajectory:
+        return Trajectory(Problem.of("?"), [], "", Verdict(0.0), False, {"tools": list(reports)})
+
+    attempts = [attempt({"runs": 1, "errors": 1}, {"runs": 2}), attempt({"runs": 3}, {}), attempt()]
+    assert metrics.tool_means(attempts) == {"errors": 1 / 3, "runs": 2.0}
+    assert (
+        metrics.tool_means([]) == metrics.tool_means([Trajectory(Problem.of("?"), [], "", Verdict(0.0), False)]) == {}
+    )
 
 
 def test_s3_the_intrinsic_table_of_a_toy() -> None:

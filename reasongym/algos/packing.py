@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 
-Example = tuple[Sequence[int], Sequence[int]]  # what is given, and what is learned
+Example = Sequence[Sequence[int]]  # by turns what is given and what is learned: prompt, response, output, response...
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,16 @@ def pack_examples(examples: Sequence[Example], row: int) -> Packed:
     ids, positions, mask = (torch.zeros(len(rows), width, dtype=torch.long) for _ in range(3))
     for n, members in enumerate(rows):
         start = 0
-        for given, learned in members:
-            end = start + len(given) + len(learned)
-            ids[n, start:end] = torch.tensor([*given, *learned])
+        for example in members:
+            end = start + _size(example)
+            ids[n, start:end] = torch.tensor([*chain.from_iterable(example)])
             positions[n, start:end] = torch.arange(end - start)
-            mask[n, start + max(1, len(given)) : end] = 1  # nothing stands before a first token to learn it from
+            mask[n, start:end] = torch.tensor([turn % 2 for turn, piece in enumerate(example) for _ in piece])
+            mask[n, start] = 0  # nothing stands before a first token to learn it from
             start = end
         positions[n, start:] = torch.arange(width - start)
     return Packed(ids, positions, mask)
 
 
 def _size(example: Example) -> int:
-    return len(example[0]) + len(example[1])
+    return sum(map(len, example))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import struct
 import tempfile
@@ -24,6 +25,7 @@ from reasongym.sandbox.stream import Stream
 
 LABEL = "reasongym.sandbox"  # of images and containers: the fingerprint of what runs inside
 _HEADER = struct.Struct(">BxxxI")  # before each piece of output: 1 for the standard one, 2 for errors; its size
+SILENCE_S = 60.0  # of ours, after which a container ends: an engine that was killed does not close its input
 _LOG_MOST = 4000
 _STALE_S = 120.0  # a container that was made and not started for so long has lost who made it
 
@@ -35,7 +37,8 @@ class Docker:
     Args:
         runtime: As the engine knows it: ``"runsc"`` for gVisor; None for its default.
         image: Another image than the one that ``reasongym sandbox build`` makes.
-        memory: Of all sessions together; no swap.
+        memory: Of all sessions together; no swap. Where it runs out the kernel ends who took most; but gVisor's sandbox
+            is one process to the kernel, and ends as a whole (a HostError): give it what all may use at once.
         pids: Processes, of which each session is one.
         cpus: Processors; None for all.
     """
@@ -87,6 +90,7 @@ class Container:
     def close(self, patience: float = 5.0) -> str:
         """It ends by itself when its input does; if not, it is removed."""
         with contextlib.suppress(Exception):  # gone already, or the engine is
+            _knock()
             try:
                 self._client.api.wait(self.id, timeout=patience, condition="removed") if patience else None
             finally:
@@ -100,7 +104,13 @@ class Container:
 
 def settings(config: Docker) -> dict[str, Any]:
     """How the container is made, as the SDK takes it."""
-    inside = {"preload": PRELOAD, "readable": images.READABLE, "landlock": True, "root": images.ROOT}
+    inside = {
+        "preload": PRELOAD,
+        "readable": images.READABLE,
+        "landlock": True,
+        "root": images.ROOT,
+        "silence": SILENCE_S,
+    }
     return {
         "command": [*images.PROGRAM, json.dumps(inside)],
         "environment": {**ENVIRONMENT, **images.ENVIRONMENT},
@@ -132,9 +142,18 @@ def engine() -> Any:
     except ImportError as error:
         raise UserError("docker: the SDK is missing: pip install 'reasongym[docker]'") from error
     try:
+        _knock()
         return docker.from_env(timeout=60)
-    except docker.errors.DockerException as error:
+    except (OSError, docker.errors.DockerException) as error:
         raise UserError(f"docker: no engine answers: start one, or name it with DOCKER_HOST ({error})") from error
+
+
+def _knock() -> None:
+    """OSError if nobody listens: the SDK would find out too, and leave a socket open."""
+    scheme, _, path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
 
 
 def build(tag: str | None = None) -> str:

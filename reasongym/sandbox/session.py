@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from reasongym.core import HostError
 
 LARGEST_CELL = 1 << 17  # bytes of a frame; more than a socket's buffer could block whoever carries it
-LARGEST_REPLY = 1 << 22
+LARGEST_REPLY = 1 << 18  # as many lists as fit are read in a few milliseconds; 4 MiB of them held the host for 3 s
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
 _SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
 _MOMENT_S = 0.05  # in which a nursery that was killed together with its sessions is seen to be gone
+_PIECE = 1 << 12  # bytes that are read at first: room for most replies, and quick to make
 _SIZE = struct.Struct("!I")  # before each frame
 _TOO_LONG = b'{"answer": {"ok": false, "value": ["ValueError", {"tuple": ["the value is too large"]}]}}'
 _GONE = "The session was restarted: all variables are gone."
@@ -174,11 +175,11 @@ class Session:
 
 def _frame(message: Any) -> bytes | None:
     """The message as JSON, or None where that is too long; what another session said may also be nested too deep."""
-    with suppress(RecursionError):
+    try:
         body = json.dumps(message).encode()
-        if len(body) <= LARGEST_CELL:
-            return body
-    return None
+    except RecursionError:
+        return None
+    return body if len(body) <= LARGEST_CELL else None
 
 
 def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> Any:
@@ -202,18 +203,18 @@ def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> A
 
 
 def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
     data, need, spins = b"", _SIZE.size, _SPINS
     while len(data) < need:
         left = end - time.monotonic()
         if left <= 0:
             raise _Broken(f"TimeoutError: the cell took longer than {seconds:g} s and was stopped")
         try:
-            more = sock.recv(1 << 16)
+            more = sock.recv(_PIECE if need == _SIZE.size else need)
         except BlockingIOError:
             if spins := max(0, spins - 1):
                 continue
+            poller = select.poll()
+            poller.register(sock, select.POLLIN)
             poller.poll(left * 1000)
             continue
         except OSError as error:

@@ -14,6 +14,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ OPEN, DATA, KILL, END = range(4)
 _FRAME_MOST = 1 << 17  # of a frame from inside; the relay sends half of that
 _WAIT_MOST = LARGEST_REPLY + _FRAME_MOST  # bytes that may wait for a session's reader
 _OUT_MOST = 1 << 20  # bytes that wait for the stream, at which the sessions wait in turn
+_BEAT_S = 5.0  # between two words to the relay, which takes silence for our death
 _PATIENCE_S = 5.0  # for the relay to answer: one that does not is lost, be it dead or stopped
 _AHEAD = 2  # sessions that are forked before they are wanted
 
@@ -97,6 +99,7 @@ class Stream:
         self._asked: deque[threading.Event] = deque()
         self._bell, self._rung = socket.socketpair()
         self._closing = self._ended = False
+        self._spoken = time.monotonic()
         self.landlock = bool(self._await()["landlock"])
         self._wide, self._narrow = select.poll(), select.poll()  # all; and all but the sessions
         for sock in (self._sock, self._rung):
@@ -131,7 +134,9 @@ class Stream:
 
     def spawn(self) -> Link:
         with self._lock:
-            self._ahead = deque(link for link in self._ahead if link.waits())
+            for _ in range(len(self._ahead)):
+                link = self._ahead.popleft()
+                self._ahead.append(link) if link.waits() else link.sock.close()
             while len(self._ahead) <= _AHEAD:
                 self._ahead.append(self._order())
             return self._ahead.popleft()
@@ -197,7 +202,7 @@ class Stream:
     def _turn(self) -> bool:
         """Whatever can be done now; False when the stream has ended."""
         full = len(self._out) > _OUT_MOST
-        for fd, event in (self._narrow if full else self._wide).poll():
+        for fd, event in (self._narrow if full else self._wide).poll(_BEAT_S * 1000):
             if fd in self._numbers:
                 self._carry(self._numbers[fd], event)
             elif fd == self._rung.fileno():
@@ -206,6 +211,8 @@ class Stream:
                 return False
         while self._orders:
             self._open(*self._orders.popleft())
+        if time.monotonic() - self._spoken >= _BEAT_S:
+            self._asking.append(threading.Event())
         while self._asking:
             self._asked.append(self._asking.popleft())
             self._say(0, DATA)
@@ -289,6 +296,7 @@ class Stream:
         end.sock.close()
 
     def _say(self, number: int, kind: int, body: bytes = b"") -> None:
+        self._spoken = time.monotonic()
         self._out += FRAME.pack(len(body), number, kind) + body
 
     def _flush(self) -> None:

@@ -6,7 +6,9 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reasongym.sandbox.native import ENVIRONMENT, INSIDE, PRELOAD
 from reasongym.sandbox.stream import Stream
@@ -17,19 +19,24 @@ class Unsafe:
     """Sessions that are forked, timed and killed as everywhere, and nothing else."""
 
     def start(self) -> Stream:
-        return Stream(Program({"preload": PRELOAD, "jail": False}))
+        return Stream(Program(command({"preload": PRELOAD, "jail": False})))
+
+
+def command(config: dict[str, Any]) -> list[str]:
+    """What starts a nursery on this machine, which speaks over its standard input and output."""
+    return [sys.executable, "-I", str(INSIDE / "nursery.py"), json.dumps(config)]
 
 
 class Program:
-    """The nursery's program as a process of this machine, at the other end of a socket."""
+    """A process of this machine at a stream's other end."""
 
-    def __init__(self, config: dict[str, object]) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self.sock, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", str(INSIDE / "nursery.py"), json.dumps(config)],
-                stdin=theirs,
-                stdout=theirs,
+                command,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
                 env=ENVIRONMENT,
                 cwd="/",

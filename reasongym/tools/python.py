@@ -43,6 +43,7 @@ class Python:
             what is left of the earlier blocks before it, as the official code does: see `program`.
         backend: Of `reasongym.sandbox.open_session`.
         unsafe: The same.
+        hint: What the prompt says of it; "" where the policy has learned of it from demonstrations.
 
     Source: arXiv 2506.09820, section 2.1 and appendix B; CoRT ``infer/inference_vllm_dp_mj.py``, ``infer/parser.py``.
     Differs: ``calls`` counts runs, so the official K (``max_func_call``, 15) is ``calls=K - 1``; it pauses at a closing
@@ -59,6 +60,10 @@ class Python:
     mode: Literal["notebook", "replay"] = "notebook"
     backend: str = "auto"
     unsafe: bool = False
+    hint: str = (
+        f"You can run Python while you think: write a line {OPEN}, the code, and a line {CLOSE}; "
+        "what it prints is shown below it. Variables stay for the next block."
+    )
 
     def __post_init__(self) -> None:
         if self.calls < 1 or self.seconds <= 0 or self.memory < 1 or self.output < 2:
@@ -69,13 +74,6 @@ class Python:
     @property
     def stop(self) -> str:
         return fences.STOP
-
-    @property
-    def hint(self) -> str:
-        return (
-            f"You can run Python while you think: write a line {OPEN}, the code, and a line {CLOSE}; "
-            "what it prints is shown below it. Variables stay for the next block."
-        )
 
     def open(self, problem: Problem, seed: int) -> Interpreter:
         return Interpreter(self, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from reasongym.agents import sft
-from reasongym.core import Completion, Problem, UserError
+from reasongym.algos.packing import pack_examples
+from reasongym.core import Completion, HostError, Problem, UserError, Verdict
 from reasongym.env import ReasoningEnv
 from reasongym.policies.scripted import Scripted
 from reasongym.report.log import read_log
@@ -173,6 +175,91 @@ def test_demonstrations_of_a_range_of_levels(tmp_path: Path) -> None:
     example = sft.source(args, ByteTokenizer())
     lengths = [len(example(np.random.default_rng(seed))[1]) for seed in range(90)]
     assert {n: 15 < lengths.count(n) < 50 for n in set(lengths)} == {12: True, 13: True, 14: True}
+
+
+# --- demonstrations with tools
+
+
+@dataclass(frozen=True)
+class Shout:
+    """Says again, in capitals, what stands since the last blank; nothing where that is empty."""
+
+    stop: str = "!"
+    hint: str = "A ! shouts."
+
+    def open(self, problem: Problem, seed: int) -> Any:
+        class Session:
+            def __call__(self, text: str) -> str | None:
+                return text[:-1].rpartition(" ")[2].upper() or None
+
+            def close(self) -> None: ...
+
+        return Session()
+
+
+class Calls:
+    """Problems whose demonstration calls twice, once for nothing."""
+
+    def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
+        return Problem.of("Q", "b")
+
+    def demonstrate(self, problem: Problem, rng: np.random.Generator) -> str | Completion:
+        return Completion("to ab! then ! c! d", finish="length" if rng.random() < 0.5 else "end")
+
+    def verify(self, problem: Problem, text: str) -> Verdict:
+        return Verdict(1.0)
+
+
+def test_what_a_tool_says_in_a_demonstration_is_seen_and_not_learned(tmp_path: Path) -> None:
+    """And the tool's hint stands in the prompt, as in a rollout."""
+    args = arguments(tmp_path, env_settings={"task": Calls(), "tools": [Shout()], "prefix": "<think>"}, system="S")
+    examples = [sft.source(args, ByteTokenizer())(np.random.default_rng(seed)) for seed in range(20)]
+    told = {tuple(ByteTokenizer().decode(piece) for piece in example) for example in examples}
+    pieces = ("S\nQ\nA ! shouts.<think>", "to ab!", "AB", " then ! c!", "C", " d")
+    assert told == {pieces, (*pieces[:-1], " d<|end|>")}
+    packed = pack_examples(examples[:1], 1)
+    learned = ByteTokenizer().decode(packed.ids[packed.mask > 0].tolist())
+    assert learned.removesuffix("<|end|>") == "to ab! then ! c! d"
+
+
+@pytest.mark.parametrize("chunk", [5, 7, 9, 12])
+def test_demonstrations_with_tools_under_resets_are_rows_of_a_rollout(chunk: int) -> None:
+    """Each window of the thought, with the masks of a policy that writes the same."""
+    env = ReasoningEnv(Calls(), Delethink(chunk, 4, 1, 30), [Shout()])  # type: ignore[arg-type]
+    text, tokenizer = "to ab! then ! c! d", ByteTokenizer()
+    asked: dict[str, Any] = {"seed": 0, "options": {"problem": Problem.of("Q")}}
+    (wanted,) = rollout(Spells(text), [env], [asked], deterministic=True)
+    rows = {(row.ids, row.mask) for row in wanted.segments}
+    rng, met = np.random.default_rng(0), set()
+    for _ in range(200):
+        example = sft.played(env, Problem.of("Q"), text, Chat(tokenizer), rng)
+        mask = tuple(turn % 2 for turn, piece in enumerate(example) for _ in piece)
+        met.add((tuple(i for piece in example for i in piece), mask))
+    assert met == rows and len(rows) > 2
+
+
+class Spells:
+    """Writes a text one byte a call; a byte that completes a stop pauses."""
+
+    def __init__(self, text: str) -> None:
+        self.left = [*ByteTokenizer().encode(text), ByteTokenizer.eos_id]
+
+    def generate(self, requests: Any) -> list[Completion]:
+        (request,) = requests
+        token = self.left.pop(0)
+        finish = "end" if not self.left else "pause" if chr(token) in request.stop else "length"
+        prompt = (*request.prompt.encode(), *request.response_ids)
+        return [Completion("", (token,), (0.0,), finish, prompt)]  # type: ignore[arg-type]
+
+
+def test_a_demonstration_that_cannot_be_played_is_the_hosts_failure(tmp_path: Path) -> None:
+    class Down(Shout):
+        def open(self, problem: Problem, seed: int) -> Any:
+            raise HostError("no engine")
+
+    args = arguments(tmp_path, env_settings={"task": Calls(), "tools": [Down()]})
+    with pytest.raises(HostError, match="no engine"):
+        sft.source(args, ByteTokenizer())(np.random.default_rng(0))
 
 
 # --- runs

@@ -104,6 +104,13 @@ def test_every_example_stands_once_and_whole(examples: list[Example], row: int) 
     assert all(block in padding for block in found) and len(found) <= len(packed.ids)
 
 
+def test_given_and_learned_by_turns() -> None:
+    packed = pack_examples([([1, 2], [3, 4], [5], [6], []), ([], [7, 8])], 8)
+    assert packed.ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8]]
+    assert packed.mask.tolist() == [[0, 0, 1, 1, 0, 1, 0, 1]]
+    assert packed.positions.tolist() == [[0, 1, 2, 3, 4, 5, 0, 1]]
+
+
 def test_rows_are_filled() -> None:
     examples: list[Example] = [([1], [2] * (size - 1)) for size in (6, 4, 5, 5, 3, 7)]
     assert pack_examples(examples, 10).ids.shape == (3, 10)  # 7+3, 6+4, 5+5: first-fit decreasing is perfect here

@@ -202,7 +202,7 @@ def cycle():
     found = []
     found.append(found)
     return found
-def large(): return "x" * (1 << 18)
+def large(): return "x" * (3 << 16)
 def deep():
     found = 0
     for _ in range(400): found = [found]

@@ -16,26 +16,28 @@ import struct
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # Numbers of the system calls that a session may make, for x86-64 and for the 64-bit ARM. Not among them: anything that
-# makes a process, a thread, a socket, a pipe, a file or a name, or that looks at another process.
+# makes a process, a thread, a socket, a pipe, a file or a name, or that looks at another process; nor a timer, whose
+# handler would run between two cells.
 _CALLS = {
     "read": (0, 63), "write": (1, 64), "poll": (7, None), "ppoll": (271, 73), "mmap": (9, 222), "munmap": (11, 215),
     "brk": (12, 214), "futex": (202, 98), "mremap": (25, 216), "madvise": (28, 233), "mprotect": (10, 226),
     "clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "nanosleep": (35, 101),
-    "gettimeofday": (96, 169), "time": (201, None), "times": (100, 153), "getrusage": (98, 165),
-    "open": (2, None), "openat": (257, 56), "close": (3, 57), "stat": (4, None), "fstat": (5, 80), "lstat": (6, None),
+    "gettimeofday": (96, 169), "time": (201, None), "times": (100, 153), "getrusage": (98, 165), "open": (2, None),
+    "openat": (257, 56), "close": (3, 57), "stat": (4, None), "fstat": (5, 80), "lstat": (6, None),
     "newfstatat": (262, 79), "statx": (332, 291), "access": (21, None), "faccessat": (269, 48),
     "faccessat2": (439, 439), "readlink": (89, None), "readlinkat": (267, 78), "getdents64": (217, 61),
     "lseek": (8, 62), "pread64": (17, 67), "readv": (19, 65), "writev": (20, 66), "dup": (32, 23), "dup2": (33, None),
-    "dup3": (292, 24), "fcntl": (72, 25), "getcwd": (79, 17), "chdir": (80, 49), "select": (23, None),
-    "pselect6": (270, 72), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
-    "sigaltstack": (131, 132), "pause": (34, None), "alarm": (37, None), "setitimer": (38, 103),
-    "getitimer": (36, 102), "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178), "getuid": (102, 174),
-    "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177), "getpgrp": (111, None), "uname": (63, 160),
-    "sched_yield": (24, 124), "sched_getaffinity": (204, 123), "getrandom": (318, 278), "getrlimit": (97, 163),
-    "arch_prctl": (158, None), "set_robust_list": (273, 99), "rseq": (334, 293), "membarrier": (324, 283),
-    "restart_syscall": (219, 128), "exit": (60, 93), "exit_group": (231, 94),
+    "dup3": (292, 24), "getcwd": (79, 17), "chdir": (80, 49), "select": (23, None), "pselect6": (270, 72),
+    "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "sigaltstack": (131, 132),
+    "pause": (34, None), "getitimer": (36, 102), "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178),
+    "getuid": (102, 174), "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177), "getpgrp": (111, None),
+    "uname": (63, 160), "sched_yield": (24, 124), "sched_getaffinity": (204, 123), "getrandom": (318, 278),
+    "getrlimit": (97, 163), "arch_prctl": (158, None), "set_robust_list": (273, 99), "rseq": (334, 293),
+    "membarrier": (324, 283), "restart_syscall": (219, 128), "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
 _TO_ITSELF = {"kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131)}  # with its own number only
+# To copy a descriptor and to read its flags. Not F_SETOWN with F_SETSIG, which kills another session when data arrive.
+_FCNTL, _FCNTL_ALLOWED = (72, 25), (0, 1, 2, 3, 1030)
 _NOT_THERE = {"clone3": (435, 435)}  # ENOSYS: the C library then asks for clone, which is refused
 _PRLIMIT = (302, 261)  # of itself only; it cannot raise a hard limit
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -153,6 +155,9 @@ def _program(audit: int, column: int, pid: int) -> list[bytes]:
         program += [op(equal, numbers[column], 0, 1), op(end, 0x00050000 | errno.ENOSYS)]
     for number, first in [(n[column], pid) for n in _TO_ITSELF.values()] + [(_PRLIMIT[column], 0)]:
         program += [op(equal, number, 0, 4), op(load, 16), op(equal, first, 0, 1), op(end, allow), op(end, refuse)]
+    program += [op(equal, _FCNTL[column], 0, 2 * len(_FCNTL_ALLOWED) + 1), op(load, 24)]
+    for command in _FCNTL_ALLOWED:
+        program += [op(equal, command, 0, 1), op(end, allow)]
     return [*program, op(end, refuse)]
 
 

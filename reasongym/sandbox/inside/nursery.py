@@ -51,7 +51,7 @@ def confine(config: dict[str, Any]) -> bool:
     elsewhere = not landlock and "root" in config and jail.confine_root(config["root"])
     if config["landlock"] and not landlock and not elsewhere:
         raise jail.Refused("this kernel has no Landlock (5.13 or newer, with lsm=landlock)")
-    return landlock
+    return bool(landlock)
 
 
 def fork(fd: int, jailed: bool = True) -> int:
@@ -92,6 +92,44 @@ def serve_socket(control: socket.socket) -> None:
             os.close(fd)
 
 
+def serve_apart(carrier: relay.Relay, ask: socket.socket, told: socket.socket, jailed: bool) -> None:
+    """Frames pass through a process of their own: what this one has in memory, every session that it forks has too."""
+    me = os.getpid()
+    if os.fork() == 0:
+        try:
+            told.close()
+            if jailed:
+                jail.die_with(me)
+            carrier.serve()
+        finally:
+            os._exit(0)
+    ask.close()
+    os.dup2(NULL, 0)
+    os.dup2(NULL, 1)
+    while True:
+        message, ancillary, _, _ = told.recvmsg(1, socket.CMSG_SPACE(4))
+        if not message:
+            return
+        (handed,) = array.array("i", ancillary[0][2])
+        try:
+            told.send(json.dumps({"pid": fork(handed, jailed)}).encode())
+        except OSError as error:
+            told.send(json.dumps({"error": str(error)}).encode())
+        os.close(handed)
+
+
+def asked(ask: socket.socket, fd: int) -> int:
+    """A session, from the process that forks them; its number."""
+    ask.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+    said = ask.recv(1 << 10)
+    if not said:
+        os._exit(1)  # it has ended, so that there can be no more sessions
+    answer = json.loads(said)
+    if "error" in answer:
+        raise OSError(answer["error"])
+    return int(answer["pid"])
+
+
 def main() -> None:
     config = json.loads(sys.argv[1])
     if "fd" in config:
@@ -99,9 +137,10 @@ def main() -> None:
         if begin(config, control.sendall):
             serve_socket(control)
     else:
-        carrier = relay.Relay(lambda fd: fork(fd, config.get("jail", True)))
+        ask, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        carrier = relay.Relay(lambda fd: asked(ask, fd), config.get("silence", 1e6))
         if begin(config, lambda said: relay.tell(0, relay.DATA, said)):
-            carrier.serve()
+            serve_apart(carrier, ask, told, jailed=config.get("jail", True))
 
 
 def begin(config: dict[str, Any], say: Callable[[bytes], None]) -> bool:

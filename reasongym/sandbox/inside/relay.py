@@ -12,7 +12,8 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 FRAME = struct.Struct("!IIB")  # bytes that follow, number of the session, what it is
@@ -28,10 +29,13 @@ class _Forked:
 
 
 class Relay:
-    """All sessions of one stream: standard input, and standard output. ``fork`` makes one on a socket."""
+    """All sessions of one stream: standard input, and standard output.
 
-    def __init__(self, fork: Callable[[int], int]) -> None:
-        self._fork = fork
+    ``fork`` makes one on a socket; after ``silence`` seconds without a word from the host it is taken for lost.
+    """
+
+    def __init__(self, fork: Callable[[int], int], silence: float = 1e6) -> None:
+        self._fork, self._silence = fork, silence
         self._sessions: dict[int, _Forked] = {}
         self._numbers: dict[int, int] = {}  # of the sessions, by descriptor
         self._poller = select.poll()
@@ -41,16 +45,19 @@ class Relay:
             self._score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
 
     def serve(self) -> None:
-        """Until the stream is closed; its sessions end with it."""
-        while True:
-            for fd, event in self._poller.poll():
+        """Until the stream is closed, or silent; its sessions end with it."""
+        heard = time.monotonic()
+        while time.monotonic() - heard < self._silence:
+            for fd, event in self._poller.poll(self._silence * 1000):
                 if fd in self._numbers:
                     self._carry(self._numbers[fd], event)
                 elif fd == 0:
                     frame = read_frame(lambda n: os.read(0, n))
                     if frame is None:
                         return self._end_all()
+                    heard = time.monotonic()
                     self._obey(*frame)
+        self._end_all()
 
     def _obey(self, number: int, kind: int, data: bytes) -> None:
         if kind == OPEN:
@@ -80,7 +87,7 @@ class Relay:
         self._poller.register(ours, select.POLLIN)
 
     @contextlib.contextmanager
-    def _expendable(self):  # type: ignore[no-untyped-def]
+    def _expendable(self) -> Iterator[None]:
         """What is forked here is what the kernel kills when memory runs out, rather than this process."""
         self._set_score(b"1000")
         try:

@@ -1,0 +1,115 @@
+"""What a shaper costs: a batch of 128 x 8 trajectories, for every shaper of the package.
+
+    python -m benchmarks.shaping [--problems 128] [--group 8] [--median 1000] [--rounds 31] [--save]
+
+The batch is what a rollout leaves behind: thoughts of log-normal length (median 1000 tokens, up to 16384) whose words
+are as frequent as Zipf says, one in 500 a "<" (as in the solutions of MATH-500), with a closing mark near the end; a
+third are replies without a thought, a tenth as long; 60 % right, one in a hundred lost by the host. Each shaper is
+called with what it has learned from a batch like it. ``us_per_batch`` is the median over the rounds, and
+``update_us_per_batch`` that of what it learns afterwards, both in processor time, which other work on the machine
+hardly moves; ``wall_us_per_batch`` is by the clock.
+The bar is 2 ms for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import finish
+from reasongym import Problem, Segment, Trajectory, Verdict, parts
+from reasongym.core import Batch
+from reasongym.rewards.laser import METHODS
+from reasongym.shaping import Truth
+
+BAR_US = 2000.0
+SPREAD, LONGEST = 1.0, 16384
+VOCABULARY = 4000
+SHAPERS = {
+    **{name: f"laser(method={name!r})" for name in METHODS},
+    **{f"autothink-{stage}": f"autothink(stage={stage})" for stage in (1, 2, 3)},
+    "weighted": "weighted(terms=[(1.0, 'format'), (2.0, 'cosine')])",
+    **{name: name for name in ("adaptthink", "cosine", "format", "hapo", "long2short", "overlong", "saturn")},
+}
+
+
+def trajectory(rng: np.random.Generator, problem: Problem, median: int) -> Trajectory:
+    length = int(min(LONGEST, max(8, rng.lognormal(np.log(median), SPREAD))))
+    short = rng.random() < 1 / 3
+    length = max(8, length // 10) if short else length
+    said = words(rng, length)
+    answer = f"\n</think>\n\nThe answer is \\boxed{{{rng.integers(10)}}}."
+    text = f"{answer[1:]} {said}" if short else said + answer
+    valid, right = rng.random() > 0.01, rng.random() < 0.6
+    row = Segment((0, *range(length)), (0, *[1] * length), (0.0,) * (length + 1))
+    info = {"used": length, "resets": 0, "mode": "no_think" if short else "think", "tools": []}
+    found = None if rng.random() < 0.05 and not right else "3"
+    return Trajectory(problem, [row] if valid else [], text, Verdict(float(right), found, valid), False, info)
+
+
+def words(rng: np.random.Generator, n: int) -> str:
+    """Numbered words, of which the r-th is as frequent as 1 / r."""
+    rank = np.exp(rng.random(n) * np.log(VOCABULARY)).astype(int)
+    return " ".join("<" if u < 0.002 else f"w{r}" for r, u in zip(rank, rng.random(n), strict=True))
+
+
+def batch(rng: np.random.Generator, problems: int, group: int, median: int) -> Batch:
+    posed = [Problem.of(f"Problem {i}", str(i), i % 5) for i in range(problems)]
+    return [[trajectory(rng, p, median) for _ in range(group)] for p in posed]
+
+
+def median_us(call: Callable[[], Any], rounds: int) -> tuple[float, float]:
+    """Processor time and time by the clock."""
+    busy, wall = [], []
+    for _ in range(rounds):
+        start, clock = time.thread_time(), time.perf_counter()
+        call()
+        busy.append((time.thread_time() - start) * 1e6)
+        wall.append((time.perf_counter() - clock) * 1e6)
+    return round(statistics.median(busy), 1), round(statistics.median(wall), 1)
+
+
+def measure(shaper: Any, before: Batch, now: Batch, rounds: int) -> tuple[float, float, float]:
+    shaper.update(before)
+    if hasattr(shaper, "observe"):
+        shaper.observe(before)
+    return *median_us(lambda: shaper(now), rounds), median_us(lambda: shaper.update(now), rounds)[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problems", type=int, default=128)
+    parser.add_argument("--group", type=int, default=8)
+    parser.add_argument("--median", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--save", action="store_true")
+    args = parser.parse_args()
+    started, rng = time.perf_counter(), np.random.default_rng(0)
+    before, now = (batch(rng, args.problems, args.group, args.median) for _ in range(2))
+    named: dict[str, Any] = {"truth": Truth(), **{name: parts.make("rewards", spec) for name, spec in SHAPERS.items()}}
+    took = {name: measure(shaper, before, now, args.rounds) for name, shaper in named.items()}
+    lengths = [t.length for group in now for t in group]
+    calls, wall, updates = ({name: t[i] for name, t in took.items()} for i in range(3))
+    figures = {
+        "us_per_batch": calls,
+        "wall_us_per_batch": wall,
+        "update_us_per_batch": updates,
+        "bar_us": BAR_US,
+        "n": args.rounds,
+        "trajectories": len(lengths),
+        "tokens_mean": round(float(np.mean(lengths)), 1),
+        "characters_mean": round(float(np.mean([len(t.text) for group in now for t in group])), 1),
+    }
+    slow = [name for name, us in calls.items() if us >= BAR_US]
+    print(f"slower than {BAR_US:.0f} us: {', '.join(slow) or 'none'}", file=sys.stderr)
+    finish("shaping", not slow, figures, started=started, save=args.save)
+
+
+if __name__ == "__main__":
+    main()
