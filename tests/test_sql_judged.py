@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reasongym.sql.evidence import steps
 from reasongym.sql.judged import asked, asked_shortly, compared, result_text
 
 GOLD = "SELECT name FROM book WHERE price > 3 ORDER BY price LIMIT 1"
@@ -29,6 +30,35 @@ def test_clauses_that_differ(sql: str, wrong: list[str]) -> None:
 def test_clause_names() -> None:
     names = [clause.name for clause in compared("SELECT a FROM t GROUP BY a HAVING b UNION SELECT c FROM u", GOLD)]
     assert names == ["select", "from", "group by", "having", "union", "select", "from", "where", "order by", "limit"]
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "sql", "told"),
+    [
+        (
+            "What is the total insured value of the exhibits whose material is clay?",
+            "SELECT SUM(InsuredValue) FROM Exhibit WHERE material = 'clay'",
+            "SELECT SUM(InsuredValue) FROM Exhibit WHERE material = 'clay'",
+            ["total sum yes", "insured value insuredvalue yes", "material material yes", "is = yes", "clay 'clay' yes"],
+        ),
+        ("What is the highest price?", "SELECT MAX(price) FROM t", "SELECT AVG(price) FROM t", ["highest avg no"]),
+        (
+            "List the names of all books, from the lowest number of pages to the highest.",
+            "SELECT book_name FROM book ORDER BY book_pages",
+            "SELECT book_name FROM book ORDER BY book_pages DESC",
+            ["names book_name yes", "pages book_pages yes", "lowest desc no"],
+        ),
+        (
+            "How many books have a price of at least 3?",
+            "SELECT COUNT(*) FROM book WHERE price >= 3",
+            "SELECT COUNT(*) FROM book",
+            ["how many count yes", "price missing no"],
+        ),
+        ("Which name?", "SELECT name FROM t", "SELECT DISTINCT name FROM t", ["- distinct no"]),
+    ],
+)
+def test_what_the_question_says_of_each_part(question: str, gold: str, sql: str, told: list[str]) -> None:
+    assert [str(step) for step in steps(question, sql, gold)] == told
 
 
 def test_a_result_as_it_is_shown() -> None:

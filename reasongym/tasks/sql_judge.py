@@ -15,6 +15,7 @@ from reasongym.judging import said
 from reasongym.rows import Row, read_rows
 from reasongym.sandbox.sqlite import Database, Guard, execute
 from reasongym.sql import judged
+from reasongym.sql.evidence import steps
 from reasongym.sql.mutants import canonical, mutate
 from reasongym.sql.text import normal_form
 
@@ -63,7 +64,7 @@ class SQLJudge:
         return _verify(problem, text)
 
     def demonstrate(self, problem: Problem, rng: np.random.Generator) -> str:
-        """Each clause and whether it is right, then the verdict."""
+        """Each clause and whether it is right (``"short"``: each part, up to one that is wrong), then the verdict."""
         return _demonstrate(problem, self.prompt)
 
     def _wrong(self, posed: Problem, rng: np.random.Generator) -> tuple[str, str] | None:
@@ -157,11 +158,12 @@ def _demonstrate(problem: Problem, form: Form) -> str:
     verdict = f'{{"correct": {str(problem.answer).lower()}}}'
     if not problem.data.get("gold"):
         return verdict
-    clauses = judged.compared(problem.data["candidate"], canonical(problem.data["gold"]))
-    if problem.answer and not all(clause.right for clause in clauses):
+    sql, gold = problem.data["candidate"], canonical(problem.data["gold"])
+    if problem.answer and normal_form(sql) != normal_form(gold):
         return verdict  # right, and in other words than the gold query
     if form == "short":
-        return " ".join(f"{clause.name} {'yes' if clause.right else 'no'}," for clause in clauses) + f" {verdict}"
+        return "; ".join([*map(str, steps(problem.data["question"], sql, gold)), verdict])
+    clauses = judged.compared(sql, gold)
     lines = [f"{clause.text}: {'as asked' if clause.right else 'not as asked'}." for clause in clauses]
     return "\n".join([*lines, verdict])
 
