@@ -114,8 +114,7 @@ class AdaptThink:
 
         def formed(text: str) -> bool:
             """One tag beyond an opener at the very beginning, and that is a closer."""
-            own = text.lstrip().removeprefix(self.opener)
-            return own.rfind(self.closer) >= 0 and tags(own) == 1
+            return tags(text) - text.lstrip().startswith(self.opener) == 1 and text.rfind(self.closer) >= 0
 
         texts = [t.text for group in batch for t in group]
         flags = [ok and formed(text) for text, ok in zip(texts, right.ravel().tolist(), strict=True)]
