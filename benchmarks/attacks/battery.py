@@ -116,7 +116,7 @@ def _too_much(case: Case, own: float) -> str:
 def _freed(before: dict[str, str], pid: int) -> str:
     now = look.rights(pid)
     changed = [name for name in before if before[name] != now.get(name)]
-    if not any(name in now for name in changed) and look.until(lambda: not look.alive(pid)):
+    if changed and not any(name in now for name in changed) and look.until(lambda: not look.alive(pid)):
         return ""  # it was ending while it was looked at, and had nothing left to show
     return f"its confinement changed: {', '.join(changed)}" if changed else ""
 

@@ -190,7 +190,8 @@ def test_a_reply_written_ahead_ends_the_session(session: Session) -> None:
         "import json, os, struct, sys, time\nframe = sys._getframe()\n"
         "while 'order' not in frame.f_locals: frame = frame.f_back\n"
         "body = json.dumps({'id': frame.f_locals['order']['id'], 'ok': True, 'out': ''}).encode()\n"
-        "os.write(3, struct.pack('!I', len(body)) + body)\ntime.sleep(0.05)\nos.write(3, b'\\0\\0\\0\\2{}')\ntime.sleep(9)"
+        "os.write(3, struct.pack('!I', len(body)) + body)\ntime.sleep(0.05)\n"
+        "os.write(3, b'\\0\\0\\0\\2{}')\ntime.sleep(9)"
     )
     time.sleep(0.2)
     assert session.run("1").output == f"RuntimeError: an earlier cell wrote where only replies belong. {GONE}"
