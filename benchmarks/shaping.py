@@ -2,13 +2,13 @@
 
     python -m benchmarks.shaping [--problems 128] [--group 8] [--median 500] [--rounds 31] [--save]
 
-The batch is what a rollout leaves behind: thoughts of log-normal length (median 500 tokens, up to 16384) whose words are
-as frequent as Zipf says, one in 500 a "<" (as in the solutions of MATH-500), with a closing mark near the end; a third
-are replies without a thought, a tenth as long; 60 % right, one in a hundred lost by the host. Each shaper is called with
-what it has learned from a batch like it. ``us_per_batch`` is the median over the rounds, in processor time, which other
-work on the machine moves less than the clock (``wall_us_per_batch``); ``update_us_per_batch`` is that of what it learns
-afterwards. The bar is 2 ms for each. Most shapers cost the same for any length; ``us_per_batch_4x``, where thoughts are
-four times as long, shows which read the text.
+The batch is what a rollout leaves behind: thoughts of log-normal length (median 500 tokens, up to 16384) whose words
+are as frequent as Zipf says, one in 500 a "<" (as in the solutions of MATH-500), with a closing mark near the end; a
+third are replies without a thought, a tenth as long; 60 % right, one in a hundred lost by the host. Each shaper is
+called with what it has learned from a batch like it. ``us_per_batch`` is the median over the rounds, in processor time,
+which other work on the machine moves less than the clock (``wall_us_per_batch``); ``update_us_per_batch`` is that of
+what it learns afterwards. The bar is 2 ms for each. Most shapers cost the same for any length; ``us_per_batch_4x``,
+where thoughts are four times as long, shows which read the text.
 """
 
 from __future__ import annotations
