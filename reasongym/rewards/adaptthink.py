@@ -114,11 +114,12 @@ class AdaptThink:
 
         def formed(text: str) -> bool:
             """One tag beyond an opener at the very beginning, and that is a closer."""
-            own = text.lstrip().removeprefix(self.opener)
-            return own.rfind(self.closer) >= 0 and tags(own) == 1
+            n = tags(text)
+            opened = n == 2 and text.lstrip().startswith(self.opener)
+            return n - opened == 1 and text.rfind(self.closer) >= 0
 
-        texts = [t.text for group in batch for t in group]
-        flags = [ok and formed(text) for text, ok in zip(texts, right.ravel().tolist(), strict=True)]
+        every = (t for group in batch for t in group)
+        flags = [ok and formed(t.text) for t, ok in zip(every, right.ravel().tolist(), strict=True)]
         return np.array(flags, np.float64).reshape(right.shape)
 
 
