@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,22 +76,24 @@ def batch(rng: np.random.Generator, problems: int, group: int, median: int) -> B
     return [[trajectory(rng, p, median) for _ in range(group)] for p in posed]
 
 
-def median_us(call: Callable[[], Any], rounds: int) -> tuple[float, float]:
-    """Processor time and time by the clock."""
-    busy, wall = [], []
+def medians(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Microseconds of processor time, and by the clock; in turns, so that a busy spell hits all alike."""
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(rounds):
-        start, clock = time.thread_time(), time.perf_counter()
-        call()
-        busy.append((time.thread_time() - start) * 1e6)
-        wall.append((time.perf_counter() - clock) * 1e6)
-    return round(statistics.median(busy), 1), round(statistics.median(wall), 1)
+        for name, call in calls.items():
+            start, clock = time.thread_time(), time.perf_counter()
+            call()
+            took[name].append((time.thread_time() - start, time.perf_counter() - clock))
+    busy = {name: statistics.median(t[0] for t in times) for name, times in took.items()}
+    wall = {name: statistics.median(t[1] for t in times) for name, times in took.items()}
+    return {name: (round(busy[name] * 1e6, 1), round(wall[name] * 1e6, 1)) for name in calls}
 
 
-def measure(shaper: Any, before: Batch, now: Batch, rounds: int) -> tuple[float, float, float]:
+def learn(shaper: Any, before: Batch) -> Any:
     shaper.update(before)
     if hasattr(shaper, "observe"):
         shaper.observe(before)
-    return *median_us(lambda: shaper(now), rounds), median_us(lambda: shaper.update(now), rounds)[0]
+    return shaper
 
 
 def main() -> None:
@@ -103,14 +106,17 @@ def main() -> None:
     args = parser.parse_args()
     started, rng = time.perf_counter(), np.random.default_rng(0)
     before, now, longer = (batch(rng, args.problems, args.group, args.median * times) for times in (1, 1, 4))
-    took = {name: measure(shaper, before, now, args.rounds) for name, shaper in shapers().items()}
-    calls, wall, updates = ({name: t[i] for name, t in took.items()} for i in range(3))
+    made = {name: learn(shaper, before) for name, shaper in shapers().items()}
+    took = medians({name: partial(shaper, now) for name, shaper in made.items()}, args.rounds)
+    long = medians({name: partial(shaper, longer) for name, shaper in made.items()}, args.rounds)
+    learns = medians({name: partial(shaper.update, now) for name, shaper in made.items()}, args.rounds)
+    calls, wall = ({name: t[i] for name, t in took.items()} for i in range(2))
     every = [t for group in now for t in group]
     figures = {
         "us_per_batch": calls,
-        "us_per_batch_4x": {n: measure(s, before, longer, args.rounds)[0] for n, s in shapers().items()},
+        "us_per_batch_4x": {name: t[0] for name, t in long.items()},
         "wall_us_per_batch": wall,
-        "update_us_per_batch": updates,
+        "update_us_per_batch": {name: t[0] for name, t in learns.items()},
         "bar_us": BAR_US,
         "n": args.rounds,
         "trajectories": len(every),
