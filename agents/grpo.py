@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -59,6 +59,8 @@ class Args:
     """A reward part such as "overlong(limit=100, buffer=20)"; empty pays the truth."""
     budget: int | None = None
     """Tokens of a thought; None leaves the env's own."""
+    schedule: str = ""
+    """How that budget changes from step to step: "cosine(high=96, low=48, period=64)" is SIRI's."""
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
@@ -120,11 +122,16 @@ def main(args: Args) -> None:
     curriculum = parts.make("curriculum", args.curriculum)
     shaper = parts.make("rewards", args.shaper) if args.shaper else Truth()
     stateful = {"curriculum": curriculum, "shaper": shaper}
+    schedule = parts.make("schedules", args.schedule) if args.schedule else None
+    for part in stateful.values():
+        if hasattr(part, "begin"):
+            part.begin(envs[0].unwrapped.task)  # type: ignore[attr-defined]
     first = restore(found[1], optimizer, stateful) if found else 0
     log = RunLog(args.out, asdict(args), resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
     bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc=args.env, smoothing=0.1)
     for step in bar:
         started = time.perf_counter()
+        args = replace(args, budget=schedule(step)) if schedule else args
         batch, tried = collect(args, policy, envs, curriculum, shaper, step)
         rewards = shaper(batch)
         advantages = ADVANTAGES[args.advantage](rewards)
@@ -183,6 +190,8 @@ def check(args: Args) -> None:
         raise UserError(f"--top-p {args.top_p} must be above 0 and at most 1")
     if args.dual_clip is not None and args.dual_clip <= 1:
         raise UserError(f"--dual-clip {args.dual_clip} must be above 1")
+    if args.schedule and args.budget is not None:
+        raise UserError(f"--budget {args.budget} and --schedule {args.schedule}: give one of them")
     cli.at_least(
         args, 1, "steps", "prompts", "group", "updates", "micro_tokens", "slots", "save_every", "keep", "budget"
     )
@@ -321,6 +330,7 @@ def summary(batch: Batch, rewards: Any) -> dict[str, float]:
         "length": mean(t.length for t in valid),
         **tool_means(valid),
         "truncated": mean(t.truncated for t in valid),
+        "no_think": mean(t.info.get("mode") == "no_think" for t in valid),
         "resets": mean(t.info["resets"] for t in valid),
         "peak_context": max((t.info["peak_context"] for t in valid), default=0),
         "flat_groups": 1.0 - mean(informative(rewards)),

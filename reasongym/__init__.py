@@ -137,6 +137,8 @@ IDS = {
     "Delethink-v0": {"task": "register", "thinking": "delethink"},
     "SAT-v0": {"task": "sat", "thinking": "longcot"},
     "CodeInterpreter-v0": {"task": "compute", "thinking": "longcot", "tools": "python"},
+    "TextToSQL-v0": {"task": "sql", "thinking": "longcot", "tools": "sql"},
+    "SQLJudge-v0": {"task": "sql_judge", "thinking": "longcot"},
 }
 for _id, _parts in IDS.items():
     if _id not in _gym.registry:

@@ -117,6 +117,10 @@ class Segment:
     ids: tuple[int, ...]  # [T] everything seen or written in this window
     mask: tuple[int, ...]  # [T] 1 where the policy itself sampled the token, else 0
     logprobs: tuple[float, ...]  # [T] behaviour log-probabilities; 0.0 where mask is 0
+    sampled: int = field(init=False, repr=False, compare=False)  # ones in the mask: asked for often, counted once
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sampled", sum(self.mask))
 
 
 @dataclass
@@ -133,7 +137,7 @@ class Trajectory:
     @property
     def length(self) -> int:
         """Sampled tokens, summed over all segments (or as counted by the env without segments)."""
-        return sum(sum(s.mask) for s in self.segments) or int(self.info.get("used", 0))
+        return sum([s.sampled for s in self.segments]) or int(self.info.get("used", 0))
 
     @property
     def valid(self) -> bool:
@@ -163,6 +167,7 @@ class Info(TypedDict):
     text: NotRequired[str]  # the whole thought
     tools: NotRequired[list[dict[str, int | float]]]  # what each tool's session reports, in the order of the tools
     correct: NotRequired[float]  # the verdict's score, for vector envs and loggers
+    mode: NotRequired[str]  # "think" or "no_think" (see `thinking.mode`)
     error: NotRequired[str]  # what failed, where valid is False
 
 
@@ -276,7 +281,12 @@ class Tool(Protocol):
 
 
 class Shaper(Protocol):
-    """Rewards for training, made from a batch after its rollout. NaN for invalid trajectories."""
+    """Rewards for training, made from a batch after its rollout. NaN for invalid trajectories.
+
+    It may also have ``begin(task)`` (once, before the first step of a run), ``starts(problems, G)`` (reset options,
+    one for each attempt), ``probe(step)`` (problems and attempts to make besides, or None) with ``observe(batch)``,
+    ``figures()`` for the log, and ``state_dict`` with ``load_state_dict``.
+    """
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]: ...  # [P, G]
     def update(self, batch: Batch) -> None: ...  # after the optimiser's step

@@ -34,6 +34,7 @@ from reasongym.core import (
 )
 from reasongym.shaping import EpisodeShaper
 from reasongym.spaces import Unicode as Unicode
+from reasongym.thinking import CLOSER, mode
 from reasongym.tokenizer import ByteTokenizer, load
 
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
@@ -245,7 +246,9 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
         reports = [session.report() if isinstance(session, Reporter) else {} for session in self._sessions]
         self.close()
         reward = float(verdict.score) if verdict.valid else float("nan")
-        info = self._info(room=0, valid=verdict.valid, verdict=verdict, text=text, tools=reports, correct=reward)
+        last: dict[str, Any] = {"verdict": verdict, "text": text, "tools": reports, "correct": reward}
+        last["mode"] = mode(text.removeprefix(self._now.prefix), closer=self.answer_after or CLOSER)
+        info = self._info(room=0, valid=verdict.valid, **last)
         if not verdict.valid:
             info["error"] = str(verdict.detail.get("error", "the host failed"))
             truncated = True

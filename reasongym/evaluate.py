@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,13 @@ class Evaluation:
         groups = [[t.verdict.score >= 1 for t in group if t.valid] for group in self.batch]
         counted = [(len(g), sum(g)) for g in groups if len(g) >= k]
         return float(np.mean([pass_at_k(n, c, k) for n, c in counted])) if counted else float("nan")
+
+    def by(self, key: Callable[[Problem], Any]) -> dict[Any, Evaluation]:
+        """The same attempts, split by what ``key`` says of their problem (its level, say), in order of the keys."""
+        split: dict[Any, Batch] = {}
+        for group in self.batch:
+            split.setdefault(key(group[0].problem), []).append(group)
+        return {name: Evaluation(split[name], self.wall_s, self.seed) for name in sorted(split)}
 
     def summary(self) -> dict[str, Any]:
         """The figures as plain numbers."""

@@ -159,6 +159,50 @@ def pairwise_accuracy(scores: Sequence[Sequence[float]], right: Sequence[Sequenc
     return sum(won) / len(won) if won else math.nan
 
 
+def intrinsic(
+    scores: Sequence[Sequence[float]], right: Sequence[Sequence[bool]], failed: Sequence[Sequence[bool]] = ()
+) -> dict[str, float]:
+    """A discriminator's table: scores[q][j] of candidate j of question q (higher is better), and whether it is right.
+
+    Keys ``pws`` (`pairwise_accuracy`), ``positive_f1``, ``negative_f1`` and ``macro_f1`` of the prediction "score
+    above 0.5", ``hit_at_1`` and ``mrr`` of the candidates by descending score (ties keep their order), ``failures``
+    (the share of candidates whose ``failed`` is set), ``questions`` and ``candidates``.
+
+    Source: arXiv 2402.10890, section 3; llm-planning-eval ``utils/functions.py`` (``eval_intrinsic``). Differs: none.
+    """
+    gold = [bool(mark) for marks in right for mark in marks]
+    predicted = [score > 0.5 for row in scores for score in row]
+    order = [sorted(range(len(row)), key=lambda j, row=row: -row[j]) for row in scores]  # type: ignore[misc]
+    rankings = [[bool(marks[j]) for j in places] for marks, places in zip(right, order, strict=True)]
+    fails = [bool(mark) for marks in failed for mark in marks]
+    return {
+        "pws": pairwise_accuracy(scores, right),
+        "positive_f1": f1(gold, predicted, True),
+        "negative_f1": f1(gold, predicted, False),
+        "macro_f1": macro_f1(gold, predicted, (False, True)),
+        "hit_at_1": hit_at_1(rankings),
+        "mrr": mean_reciprocal_rank(rankings),
+        "failures": sum(fails) / len(fails) if fails else 0.0,
+        "questions": len(right),
+        "candidates": len(gold),
+    }
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> dict[str, float]:
+    """Two methods on the same questions: how often only one of them is right, and the exact two-sided p-value.
+
+    Source: McNemar 1947, Psychometrika 12:153-157; the exact test is binomial, as statsmodels' ``mcnemar(exact=True)``.
+    Differs: none.
+    """
+    if len(first) != len(second):
+        raise UserError(f"mcnemar: {len(first)} and {len(second)} results must be as many")
+    only_first = sum(bool(a) and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(bool(b) and not a for a, b in zip(first, second, strict=True))
+    n, k = only_first + only_second, min(only_first, only_second)
+    tail = sum(math.comb(n, i) for i in range(k + 1)) / 2**n
+    return {"only_first": only_first, "only_second": only_second, "p": min(1.0, 2 * tail)}
+
+
 def tool_means(attempts: Sequence[Trajectory]) -> dict[str, float]:
     """What tools report of themselves (`reasongym.core.Reporter`), added up in an attempt, as means over attempts."""
     reports = [report for t in attempts for report in t.info.get("tools", [])]

@@ -36,6 +36,7 @@ from reasongym.env import ReasoningEnv
 from reasongym.segments import Rows as Rows
 from reasongym.segments import merge
 from reasongym.segments import pack as pack
+from reasongym.thinking import mode
 
 _GATHER_S = 0.005  # an idle engine waits so long for more requests, so that they start as one batch
 _GLANCE_S = 0.001  # while envs are stepping, the engine works so long before we look at them
@@ -189,8 +190,16 @@ class _Unjudged(Task):
 
 def _reset(episode: _Episode, arguments: dict[str, Any]) -> None:
     forced = (arguments.get("options") or {}).get("response")
-    episode.forced = forced if isinstance(forced, Completion) else None
+    episode.forced = _spelt(forced, episode.env) if isinstance(forced, Completion) else None
     episode.obs, episode.info = episode.env.reset(**arguments)
+
+
+def _spelt(forced: Completion, env: gym.Env[Any, Any]) -> Completion:
+    """A forced text with one log-prob, that of the whole: in the env's tokens, of which the first bears it."""
+    if forced.ids or len(forced.logprobs) != 1:
+        return forced
+    ids = tuple(env.unwrapped.tokenizer.encode(forced.text))  # type: ignore[attr-defined]
+    return replace(forced, ids=ids, logprobs=(*forced.logprobs, *[0.0] * (len(ids) - 1)))
 
 
 def _request(episode: _Episode, group: int, step: int, seed: int, sampling: Sampling) -> Request:
@@ -237,6 +246,7 @@ def _trajectory(episode: _Episode, text: str, verdict: Verdict, truncated: bool)
         "peak_context": max((len(c.prompt_ids) + len(c.ids) for c in calls), default=0),
         "finish": calls[-1].finish if calls else "",
         "temperature": calls[-1].temperature if calls else 1.0,
+        "mode": episode.info.get("mode") or mode(text),
         "tools": episode.info.get("tools", []),
         "completions": calls,
     }

@@ -115,7 +115,7 @@ def _rows(number: int, trajectory: Trajectory, advantage: NDArray[np.float32], w
     for segment in trajectory.segments:
         if segment.mask[0] or np.isnan(segment.logprobs).any():
             raise UserError("a row needs a prompt, and log-probs for each sampled token, to be trained on")
-        end = start + sum(segment.mask)
+        end = start + segment.sampled
         yield number, segment, per_token[start:end], weight
         start = end
 

@@ -1,14 +1,17 @@
-"""Shapers that look at one trajectory at a time: the base they share, and the truth itself."""
+"""What shapers share: their base where they look at one trajectory at a time, a batch as columns, and the truth."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reasongym.core import Batch, Trajectory, UserError
+from reasongym.thinking import CLOSER, mode
 
 
 class EpisodeShaper(ABC):
@@ -20,10 +23,9 @@ class EpisodeShaper(ABC):
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]:
         """Rewards [P, G], NaN where the trajectory is invalid (``score`` is not asked)."""
-        if len({len(group) for group in batch}) > 1:
-            raise UserError("all groups of a batch must have the same number of attempts")
+        size = shape(batch)
         rows = [[self.score(t) if t.valid else np.nan for t in group] for group in batch]
-        return np.array(rows, dtype=np.float64).reshape(len(batch), -1 if batch else 0)
+        return np.array(rows, dtype=np.float64).reshape(size)
 
     def update(self, batch: Batch) -> None:  # noqa: B027  (nothing to learn is the usual case)
         """After the optimiser's step."""
@@ -35,3 +37,75 @@ class Truth(EpisodeShaper):
 
     def score(self, trajectory: Trajectory) -> float:
         return trajectory.verdict.score
+
+
+class Columns(NamedTuple):
+    """A batch as arrays, [P, G] each. An invalid trajectory is neither right nor answered, and its score is NaN."""
+
+    score: NDArray[np.float64]
+    right: NDArray[np.bool_]  # a score of 1: less is not right
+    answered: NDArray[np.bool_]  # an answer was found, right or wrong
+    length: NDArray[np.float64]  # sampled tokens
+    valid: NDArray[np.bool_]
+
+
+def columns(batch: Batch) -> Columns:
+    """What most shapers ask of a batch."""
+    size, every = shape(batch), [t for group in batch for t in group]
+    verdicts = [t.verdict for t in every]
+    valid = np.array([v.valid for v in verdicts], bool).reshape(size)
+    score = np.where(valid, np.array([v.score for v in verdicts], np.float64).reshape(size), np.nan)
+    answered = np.array([v.answer is not None for v in verdicts], bool).reshape(size) & valid
+    length = np.array([t.length for t in every], np.float64).reshape(size)
+    return Columns(score, score >= 1, answered, length, valid)
+
+
+def over_members(
+    values: NDArray[np.float64], members: NDArray[np.bool_]
+) -> tuple[NDArray[np.int_], NDArray[np.float64], NDArray[np.float64]]:
+    """Count, mean and unbiased deviation of each group's members, [P, 1] each; 0 where there are too few."""
+    n = members.sum(axis=1, keepdims=True)
+    mean = np.where(members, values, 0.0).sum(axis=1, keepdims=True) / np.maximum(n, 1)
+    squares = (np.where(members, values - mean, 0.0) ** 2).sum(axis=1, keepdims=True)
+    return n, mean, np.sqrt(squares / np.maximum(n - 1, 1))
+
+
+def span(values: NDArray[np.float64], members: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The least and the greatest of each group's members, [P, 1] each; infinite and minus that without any."""
+    low = np.where(members, values, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    return low, np.where(members, values, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+
+
+def skipped(batch: Batch, closer: str = CLOSER) -> NDArray[np.bool_]:
+    """Which attempts did not think, [P, G]: as the environment reported, or by the text for another closer."""
+    key = "mode" if closer == CLOSER else ""
+    modes = [t.info.get(key) or mode(t.text, closer=closer) for group in batch for t in group]
+    return np.array([m == "no_think" for m in modes], bool).reshape(shape(batch))
+
+
+def shape(batch: Batch) -> tuple[int, int]:
+    """(P, G); a UserError where groups are not of one size."""
+    if len({len(group) for group in batch}) > 1:
+        raise UserError("all groups of a batch must have the same number of attempts")
+    return len(batch), len(batch[0]) if batch else 0
+
+
+def counter(*marks: str, pivot: str = "<") -> Callable[[str], int]:
+    """A function that counts how often one of ``marks`` stands in a text, by hops from one ``pivot`` to the next.
+
+    Thoughts are long, and a single rare character is found ten times as fast as a string. Marks that do not all hold
+    the pivot at the same place are counted one by one, without hops.
+    """
+    before, step = marks[0].find(pivot), min(map(len, marks))
+    if before < 0 or any(mark.find(pivot) != before for mark in marks):
+        return lambda text: sum(map(text.count, marks))
+
+    def count(text: str) -> int:
+        found, find, at = 0, text.find, text.find(pivot, before)
+        while at >= 0:
+            if hit := text.startswith(marks, at - before):
+                found += 1
+            at = find(pivot, at + (step if hit else 1))
+        return found
+
+    return count

@@ -10,6 +10,7 @@ from typing import Literal
 from reasongym.core import UserError
 
 Mode = Literal["think", "no_think"]
+OPENER, CLOSER = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,13 @@ class Delethink:
         return replace(self, max_chunks=1 + more, limit=budget)
 
 
-def mode(text: str, opener: str = "<think>", closer: str = "</think>") -> Mode:
+def mode(text: str, opener: str = OPENER, closer: str = CLOSER) -> Mode:
     """Whether a response thinks: it does unless nothing but white space stands before ``closer``.
 
-    A response without ``closer`` is still thinking. ``opener``, where present, is passed over.
+    A response without ``closer`` is still thinking. ``opener``, where present, is passed over. Only the
+    beginning is looked at, and only the response's own: a prefix that the environment wrote is no part of ``text``.
     """
-    body = text.lstrip().removeprefix(opener)
-    thought, found, _ = body.partition(closer)
-    return "no_think" if found and not thought.strip() else "think"
+    return "no_think" if text.lstrip().removeprefix(opener).lstrip().startswith(closer.lstrip()) else "think"
 
 
 def _positive(name: str, value: int) -> None:

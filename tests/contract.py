@@ -14,7 +14,7 @@ import math
 import pickle
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ def example(family: str, name: str) -> str:
         ("tasks", "reasoning_gym"): lambda: "reasoning_gym/chain_sum",
         ("tasks", "gsm8k"): lambda: f"gsm8k(source={_rows('gsm8k', gsm8k)!r})",
         ("tasks", "math"): lambda: f"math(source={_rows('math', maths)!r})",
+        ("rewards", "judge"): lambda: "judge(discriminator='tests.contract:Length()')",
         ("tasks", "saturn"): lambda: f"saturn(source={_rows('saturn', formulas)!r})",
     }
     return needs.get((family, name), lambda: name)()
@@ -200,6 +201,13 @@ def check_tool(spec: str) -> None:
 
 
 # --- shapers
+
+
+class Length:
+    """A discriminator: the shorter the better."""
+
+    def score(self, question: str, candidates: Sequence[str]) -> list[float]:
+        return [-1 / (1 + len(c)) for c in candidates]
 
 
 def batch() -> list[list[Trajectory]]:
@@ -349,7 +357,7 @@ def env_cuts_a_character_in_half(make: Callable[[], gym.Env[Any, Any]]) -> None:
 
 def env_info_keeps_its_types(make: Callable[[], gym.Env[Any, Any]]) -> None:
     env, types = make(), dict[str, type]()
-    last = {"verdict", "text", "correct"}
+    last = {"verdict", "text", "correct", "mode"}
     for actions in ([*clipped(env), "the end"], ["x"], [Completion(UNICODE, finish="length"), "y"]):
         told = play(env, 0, actions)
         for n, (*_, info) in enumerate(told):

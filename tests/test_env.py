@@ -387,6 +387,25 @@ def test_answer_after() -> None:
     assert (info["correct"], info["verdict"].detail, len(task.seen)) == (0.0, {"absent": "</think>"}, 2)
 
 
+@pytest.mark.parametrize(
+    ("answer_after", "prefix", "text", "mode"),
+    [
+        (None, "", "</think>4", "no_think"),
+        (None, "", "x</think>4", "think"),
+        (None, "<think>\n...\n", "</think>\n4", "no_think"),
+        (None, "<think>\n...\n", "\nso</think>\n4", "think"),
+        ("=", "", "=4", "no_think"),
+        ("=", "", "1=4", "think"),
+        ("=", "", "</think>=4", "think"),
+    ],
+)
+def test_the_last_info_says_whether_it_thought(answer_after: str | None, prefix: str, text: str, mode: str) -> None:
+    env = ReasoningEnv(Says(), LongCoT(99, prefix), answer_after=answer_after)
+    _, info = env.reset()
+    assert "mode" not in info
+    assert env.step(text)[-1]["mode"] == mode
+
+
 def test_score_trace_or_window() -> None:
     for score, judged in (("trace", "<1234567="), ("window", "<167=")):
         task = Says()

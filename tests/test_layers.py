@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # Lowest first. A name stands for the module and for everything under it that has no name of its own here.
 TIERS = [
     ["core"],
-    ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces"],
-    ["answers", "cnf", "hints", "sandbox", "shaping", "algos.normalise"],
+    ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces", "fences"],
+    ["answers", "cnf", "hints", "repetition", "sandbox", "shaping", "algos.normalise"],
+    ["sql", "judging"],
+    ["discriminators"],
     ["curriculum", "algos", "exam", "rewards", "segments"],
     ["tasks", "tools"],
     ["env"],

@@ -120,3 +120,28 @@ def test_tool_means_add_up_the_tools_of_an_attempt() -> None:
     assert (
         metrics.tool_means([]) == metrics.tool_means([Trajectory(Problem.of("?"), [], "", Verdict(0.0), False)]) == {}
     )
+
+
+def test_s3_the_intrinsic_table_of_a_toy() -> None:
+    """Three questions, with a tie, and one without any right candidate, which counts in the denominators."""
+    scores = [[0.9, 0.9, 0.1], [0.2, 0.7], [0.6, 0.4]]
+    right = [[False, True, False], [True, False], [False, False]]
+    table = metrics.intrinsic(scores, right, [[False, False, True], [False, False], [False, False]])
+    assert table["pws"] == pytest.approx(1 / 3)  # of 0.9:0.9 (a tie), 0.9:0.1 and 0.2:0.7
+    assert table["positive_f1"] == pytest.approx(2 * 1 / (2 + 3 + 1 - 0))  # 1 hit, 2 right, 4 said so
+    assert table["negative_f1"] == pytest.approx(2 * 2 / (5 + 3))
+    assert table["macro_f1"] == pytest.approx((table["positive_f1"] + table["negative_f1"]) / 2)
+    assert table["hit_at_1"] == 0.0
+    assert table["mrr"] == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+    assert (table["failures"], table["questions"], table["candidates"]) == (pytest.approx(1 / 7), 3, 7)
+
+
+def test_mcnemar_golden_numbers() -> None:
+    first = [True] * 12 + [False] * 3 + [True] * 40
+    second = [False] * 12 + [True] * 3 + [True] * 40
+    found = metrics.mcnemar(first, second)
+    assert (found["only_first"], found["only_second"]) == (12, 3)
+    assert found["p"] == pytest.approx(0.03515625)  # 2 * P(X <= 3), X ~ B(15, 1/2)
+    assert metrics.mcnemar(first, first)["p"] == 1.0
+    with pytest.raises(UserError, match="mcnemar"):
+        metrics.mcnemar([True], [])

@@ -462,6 +462,23 @@ def test_forced_text_that_the_engine_did_not_see_as_these_tokens_is_context() ->
     assert [(s.ids, s.mask) for s in t.segments] == [((81, 300, 52, 256), (0, 0, 1, 1))]
 
 
+@pytest.mark.parametrize("prefix", ["", "<t>"])
+def test_a_forced_text_with_one_logprob_is_told_in_the_envs_tokens(prefix: str) -> None:
+    """What a coin chose: its log-prob stands at the first token, the rest follow for sure."""
+    forced = Completion("</t>", logprobs=(-0.7,), finish="length")
+    resets = [{"options": {"problem": Problem.of("Q"), "response": forced}}]
+    [t] = rollout(scripted("4"), envs(1, LongCoT(20, prefix)), resets)
+    assert [shown(s) for s in t.segments] == [(f"Q{prefix}</t>4<|end|>", "0" * (1 + len(prefix)) + "111111")]
+    assert t.segments[0].logprobs[1 + len(prefix) :] == (-0.7, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("thinking", [LongCoT(40, "<think>\n...\n"), Delethink(12, 4, 0, prefix="<think>\n...\n")])
+@pytest.mark.parametrize(("text", "mode"), [("</think>\n\n4", "no_think"), ("Hm</think>4", "think"), ("4", "think")])
+def test_every_trajectory_reports_its_mode(thinking: Any, text: str, mode: str) -> None:
+    [t] = rollout(scripted(text), envs(1, thinking), [{"options": {"problem": Problem.of("Q")}}])
+    assert t.info["mode"] == mode and t.text == f"<think>\n...\n{text}"
+
+
 def test_a_string_as_response_is_context() -> None:
     resets = [{"options": {"problem": Problem.of("Q"), "response": "2+2="}}]
     [t] = rollout(scripted("4"), envs(1), resets)

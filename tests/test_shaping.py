@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
 
 from reasongym.core import Problem, Segment, Trajectory, UserError, Verdict
 from reasongym.rewards.overlong import SoftOverlong, make
-from reasongym.shaping import EpisodeShaper, Truth
+from reasongym.shaping import EpisodeShaper, Truth, columns, counter, over_members, skipped, span
 
 
 def trajectory(score: float, lengths: tuple[int, ...] = (3,), valid: bool = True) -> Trajectory:
@@ -60,3 +62,46 @@ def test_soft_overlong_without_a_buffer_is_a_cliff() -> None:
 def test_soft_overlong_refuses(limit: int, buffer: int) -> None:
     with pytest.raises(UserError, match="SoftOverlong"):
         SoftOverlong(limit=limit, buffer=buffer)
+
+
+def test_a_batch_as_columns() -> None:
+    lost, half = trajectory(1.0, (4,), valid=False), trajectory(0.5, (4, 5))
+    named = Trajectory(Problem.of("?"), [], "", Verdict(1.0, "2"), False, {"used": 7})
+    c = columns([[lost, half], [named, trajectory(0.0)]])
+    assert_array_equal(c.score, [[np.nan, 0.5], [1.0, 0.0]])
+    assert c.valid.tolist() == [[False, True], [True, True]]
+    assert c.right.tolist() == c.answered.tolist() == [[False, False], [True, False]]
+    assert c.length.tolist() == [[4, 9], [7, 3]]
+    assert {x.shape for x in columns([])} == {(0, 0)}
+
+
+def test_members_of_a_group() -> None:
+    values, members = np.array([[1.0, 5.0, 9.0], [4.0, 0.0, 0.0], [1.0, 2.0, 3.0]]), np.eye(3, dtype=bool)
+    members[0] = True
+    members[2] = False
+    n, mean, std = over_members(values, members)
+    assert n[:, 0].tolist() == [3, 1, 0]
+    assert_allclose([mean[:, 0], std[:, 0]], [[5, 0, 0], [4, 0, 0]])
+    low, high = span(values, members)
+    assert low[:, 0].tolist() == [1, 0, np.inf] and high[:, 0].tolist() == [9, 0, -np.inf]
+
+
+def test_the_reported_mode_goes_before_the_text() -> None:
+    t = Trajectory(Problem.of("?"), [], "</think>=4", Verdict(1.0), False, {"mode": "think"})
+    other = Trajectory(Problem.of("?"), [], "=4", Verdict(1.0), False, {"mode": "think"})
+    assert skipped([[t, other]]).tolist() == [[False, False]]
+    assert skipped([[t, other]], "=").tolist() == [[False, True]]
+    t.info.clear()
+    assert skipped([[t], [other]]).tolist() == [[True], [False]]
+
+
+@given(st.text("<>ab\n", max_size=30), st.sampled_from(["<a>", "a", "ab", "\n<a>\n", "ab<", "<b>", "<<"]))
+def test_a_counter_counts_as_count_does(text: str, mark: str) -> None:
+    assert counter(mark)(text) == text.count(mark)
+    assert counter(mark, "<b>>")(text) == text.count(mark) + (0 if mark == "<b>" else 1) * text.count("<b>>")
+
+
+def test_sampled_tokens_are_counted_once() -> None:
+    segment = Segment((1, 2, 3), (0, 1, 1), (0.0, -1.0, -1.0))
+    assert segment.sampled == 2 and segment == Segment((1, 2, 3), (0, 1, 1), (0.0, -1.0, -1.0))
+    assert "sampled" not in repr(segment)

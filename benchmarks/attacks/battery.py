@@ -103,7 +103,7 @@ def _attacked(scene: Scene, case: Case) -> str:
     try:
         found = [case.attack.oracle(case), _late(case), _too_much(case, own)]
         if pid and not case.lost and look.alive(pid):
-            found += [_freed(rights, look.rights(pid)), *look.suspicious(held, look.held(pid))]
+            found += [_freed(rights, pid), *look.suspicious(held, look.held(pid))]
         found.append(scene.harm(case))
     finally:
         case.session.close()
@@ -127,8 +127,11 @@ def _too_much(case: Case, own: float) -> str:
     return "; ".join(what for true, what in too_much if true)
 
 
-def _freed(before: dict[str, str], now: dict[str, str]) -> str:
-    changed = [name for name in before if now and before[name] != now.get(name)]
+def _freed(before: dict[str, str], pid: int) -> str:
+    now = look.rights(pid)
+    changed = [name for name in before if before[name] != now.get(name)]
+    if changed and not any(name in now for name in changed) and look.until(lambda: not look.alive(pid)):
+        return ""  # it was ending while it was looked at, and had nothing left to show
     return f"its confinement changed: {', '.join(changed)}" if changed else ""
 
 

@@ -30,7 +30,7 @@ def table(saved: dict[str, dict[str, Any]]) -> str:
     lines.append(
         f"| made the host fail (`valid=False`) | {' | '.join(str(r['invalid_caused']) for r in saved.values())} |"
     )
-    slowest = [f"{result['max_return_s']:.3f} s" for result in saved.values()]
+    slowest = [f"{r['max_return_s']:.3f} s" for r in saved.values()]
     lines.append(f"| slowest reply, limit 1 s | {' | '.join(slowest)} |")
     lines.append(f"| kernel | {' | '.join(r['kernel'] for r in saved.values())} |")
     open_ = [f"- {name}: {what}" for name, result in saved.items() for what in result["succeeded"]]

@@ -15,7 +15,7 @@ import sysconfig
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from reasongym.core import HostError
 from reasongym.sandbox.session import START_S, Link
 
 INSIDE = Path(__file__).with_name("inside")
-PRELOAD = ("numpy", "numpy.random", "sympy")
+PRELOAD = ("numpy", "numpy.random", "sympy", "sqlite3")
 AHEAD = 2  # sessions that are forked before they are wanted
 UID = 64_917  # for sessions where we are root; no such user need exist
 # One thread, or it could not fork; one hash seed, so that sets print alike; no caches beside what it reads.
@@ -42,11 +42,13 @@ ENVIRONMENT = {
 class _Process:
     sock: socket.socket
     handle: int  # a pidfd: it cannot come to mean another process
+    owner: int = field(default_factory=os.getpid)
 
     def kill(self) -> None:
         if self.handle >= 0:
             with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+                if self.owner == os.getpid():  # a fork's copy must not end the session of its parent
+                    signal.pidfd_send_signal(self.handle, signal.SIGKILL)
             os.close(self.handle)
             self.handle = -1
 

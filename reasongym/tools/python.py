@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Any, Literal, NamedTuple
 
-from reasongym import sandbox
+from reasongym import fences, sandbox
 from reasongym.core import Problem, UserError
 
-OPEN, CLOSE = "```python", "```"
+OPEN, CLOSE = "```python", fences.FENCE
 NOTICE = "[SYSTEM] This was the last run: no further code is executed. Reason on to the answer without it."
 COUNTS = ("code_runs", "code_errors", "code_empty", "code_given")
 _NOTHING = ("", "[]", "Done")  # what CoRT's reward takes for no output
@@ -73,7 +73,7 @@ class Python:
 
     @property
     def stop(self) -> str:
-        return f"{CLOSE}\n"
+        return fences.STOP
 
     def open(self, problem: Problem, seed: int) -> Interpreter:
         return Interpreter(self, seed)
@@ -96,8 +96,9 @@ class Interpreter:
     _live: sandbox.Session | None = None
 
     def __call__(self, text: str) -> str | None:
-        code = last_block(text[self.seen :])
-        if not code or self.counts["code_runs"] >= self.tool.calls:
+        block = fences.last_block(text[self.seen :], ("python",))
+        code = block.text if block else ""
+        if not code.strip() or self.counts["code_runs"] >= self.tool.calls:
             return None
         reply = self._notebook(code) if self.tool.mode == "notebook" else self._replay(code)
         self.seen = len(text)
@@ -105,7 +106,7 @@ class Interpreter:
         self.counts["code_errors"] += not reply.ok
         self.counts["code_empty"] += reply.ok and reply.output.strip() in _NOTHING
         last = self.counts["code_runs"] == self.tool.calls
-        return shown(reply.output, NOTICE if last else "")
+        return fences.shown(reply.output, NOTICE if last else "")
 
     def report(self) -> dict[str, int | float]:
         """How many blocks ran, how many of them failed and how many others said nothing; how many were given."""
@@ -152,21 +153,6 @@ def make(**kw: Any) -> Python:
     return tool
 
 
-def last_block(text: str) -> str:
-    """The code of the block that the last line of ``text`` closes; "" where that closes none, or an empty one."""
-    *lines, last, end = ["", *text.split("\n")]
-    if end or last.strip() != CLOSE:
-        return ""
-    for n in range(len(lines) - 1, -1, -1):
-        line = lines[n].strip()
-        if line == OPEN:
-            code = dedent("\n".join(lines[n + 1 :]))
-            return code if code.strip() else ""
-        if line == CLOSE:
-            return ""
-    return ""
-
-
 def cells_of(text: str) -> Iterator[Cell]:
     """The blocks of a thought that have an output below them, and those outputs: a given text is taken at its word."""
     code: list[str] = []
@@ -189,12 +175,6 @@ def cells_of(text: str) -> Iterator[Cell]:
             place, output = "output", []
         elif line:
             place = ""
-
-
-def shown(output: str, notice: str = "") -> str:
-    """The block that the model sees. No fence can stand in it: the output could close it and open others."""
-    said = output.replace("```", "'''")
-    return f"```output\n{said}\n{notice}\n```\n" if notice and said else f"```output\n{said or notice}\n```\n"
 
 
 def program(cells: Sequence[Cell], code: str) -> str:

@@ -1,4 +1,4 @@
-"""The battery of attacks itself: it finds what a missing protection lets through, and nothing on the default backend."""
+"""The battery of attacks itself: it finds what a missing protection lets through, and nothing on the default one."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ def test_what_the_host_sees_of_a_process() -> None:
     try:
         assert child.stdout is not None and child.stdout.readline() == "on\n"
         assert look.parent_of(child.pid) == os.getpid() and child.pid in look.family([os.getpid()])
-        assert look.status(child.pid)["Threads"] == "2" and look.alive(child.pid) and look.inside(child.pid) == child.pid
+        assert (
+            look.status(child.pid)["Threads"] == "2" and look.alive(child.pid) and look.inside(child.pid) == child.pid
+        )
         before = {fd: target for fd, target in look.held(child.pid).items() if fd < 3}
         assert [target.partition(":")[0] for target in look.suspicious(before, look.held(child.pid))] == ["pipe"] * 2
         assert look.rights(child.pid) == look.rights(os.getpid()) | {"limits": look.rights(child.pid)["limits"]}

@@ -183,7 +183,8 @@ def serve(fd: int, confine: Callable[[int, int], None]) -> None:
     send({"ready": True})
     while True:
         order = receive()
-        interpreter.remote(order["remote"])
+        if order["remote"]:
+            interpreter.remote(order["remote"])
         if "call" in order:
             reply = interpreter.call(*order["call"])
         else:
