@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from typing import Any
 
 from benchmarks.attacks import hangs
 from benchmarks.attacks.attack import SECONDS
+from benchmarks.attacks.calls import PREAMBLE, numbers
 from benchmarks.report import finish
 from reasongym import sandbox
 from reasongym.core import HostError, UserError
@@ -89,16 +91,12 @@ def cold_ms(name: str, n: int, preload: tuple[str, ...]) -> float:
 
 def hang_s(backend: str) -> tuple[float, str]:
     """The longest that a hang took to be answered, and which."""
-    taken = []
+    taken, facts = [], {"machine": platform.machine(), "nr": numbers()}
     for attack in hangs.ATTACKS:
         with closing(open_session(backend, Limits(seconds=SECONDS, memory=512))) as session:
-            session.run(_IMPORTS)
+            assert session.run(f"FACTS = {facts!r}\n{PREAMBLE}").ok
             taken += [(timed(lambda c=cell: session.run(c)), attack.name) for cell in attack.cells]  # type: ignore[misc]
     return max(taken)
-
-
-# What the cells of the battery find defined; `benchmarks.attacks.battery` has more.
-_IMPORTS = "import ctypes, os, signal, sys, time, json, struct"
 
 
 def counted(backend: str) -> dict[str, int]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.attacks.attack import attack
+from benchmarks.attacks.attack import Case, attack
+
+
+def _sized(case: Case) -> str:
+    return "the size of a hidden file was seen" if str(case.scene.size) in case.said else ""
+
 
 ATTACKS = (
     attack("read a secret in /tmp that all may read", "print(open(H.secret).read())", bare=True),
@@ -14,6 +19,12 @@ ATTACKS = (
         bare=True,
     ),
     attack("list folders", "print(*each(os.listdir, H.folder, '/tmp', '/etc', '/proc', '/dev', '/sys'))", bare=True),
+    attack(
+        "see what a file is that it may not read (stat)",
+        "print(*[found.st_size for found in each(os.stat, H.hidden)])",
+        oracle=_sized,
+        bare=True,
+    ),
     attack("follow a link that the host has laid", "print(open(H.link).read())", bare=True),
     attack(
         "climb out of a readable tree with ..",

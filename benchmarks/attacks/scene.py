@@ -70,6 +70,7 @@ class Scene:
 
     def __init__(self, backend: str, *, unsafe: bool = False) -> None:
         self.backend, self.unsafe = backend, unsafe
+        self.size = 0  # of the hidden file
         self.secret = f"SECRET-{secrets.token_hex(16)}"
         self.marker = f"marker-{secrets.token_hex(8)}"
         os.environ["REASONGYM_SECRET"] = self.secret
@@ -93,6 +94,8 @@ class Scene:
             with open(path, "w") as file:
                 file.write(f"{self.secret}\n")
             os.chmod(path, mode)
+        self.size = 1_000_000 + secrets.randbelow(1_000_000)
+        os.truncate(os.path.join(self.folder, "hidden"), self.size)
         os.symlink(os.path.join(self.folder, "secret"), os.path.join(self.folder, "link"))
 
     def _start_victim(self) -> None:
