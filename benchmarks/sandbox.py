@@ -169,20 +169,21 @@ def docker_exec_us(n: int) -> float | None:
 def figures_of(args: argparse.Namespace) -> dict[str, Any]:
     name = args.backend if args.backend != "auto" else chosen()
     print(f"backend: {name}", flush=True)
+    # The hangs come after what is timed in microseconds: they keep a processor busy for most of a minute.
+    quick = {"warm_us_p50": warm_us(name, args.cells), "pool_ms_p50": pool_ms(name, args.opened)}
     bare, full = cold_ms(name, args.cold, ()), cold_ms(name, max(1, args.cold // 2), native.PRELOAD)
+    compared = {"subprocess_us": subprocess_us(11), "docker_exec_us": docker_exec_us(5)}
     slowest, hang = hang_s(name)
     return {
         "backend": name,
-        "warm_us_p50": warm_us(name, args.cells),
-        "pool_ms_p50": pool_ms(name, args.opened),
+        **quick,
         "cold_ms_p50": bare,
         "first_import_ms": full - bare,
         "timeout_1s_max_s": slowest,
         "slowest_hang": hang,
         "leaks": leaks(name, args.sessions),
         "sessions": args.sessions,
-        "subprocess_us": subprocess_us(11),
-        "docker_exec_us": docker_exec_us(5),
+        **compared,
         "load": os.getloadavg()[0],
     }
 
