@@ -47,6 +47,8 @@ from reasongym.rows import read_rows
 from reasongym.schedules import warmup_cosine
 from reasongym.tokenizer import Chat, load, model_folder
 
+Response = str | list[str] | Completion
+
 
 @dataclass
 class Args:
@@ -56,7 +58,8 @@ class Args:
     """Whose task demonstrates and whose thinking cuts the windows; --env.KEY VALUE sets its arguments."""
     env_settings: dict[str, Any] = field(default_factory=dict)
     data: str = ""
-    """A jsonl or parquet file (or hub id) with "prompt" and "response", instead of the task's demonstrations."""
+    """A jsonl or parquet file (or hub id) with "prompt" and "response", instead of the task's demonstrations.
+    A response may be a list of texts, by turns what is learned and what a tool answered; such a row is never cut."""
     model: str = "tiny"
     """A hub id, a folder, or "tiny", "tiny-sat" or "tiny-python", the models inside this package."""
     fresh: bool = False
@@ -154,10 +157,12 @@ def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], 
     if args.data:
         rows = read_rows(args.data, ("prompt", "response"))
         for n, row in enumerate(rows, 1):
-            if not (isinstance(row["prompt"], str) and isinstance(row["response"], str)):
-                raise UserError(f"{args.data}: prompt and response of row {n} must both be text")
+            if not (isinstance(row["prompt"], str) and texts(row["response"])):
+                raise UserError(
+                    f"{args.data}: prompt and response of row {n} must both be text, or the latter a list of texts"
+                )
 
-        def worked(rng: np.random.Generator) -> tuple[str, str | Completion]:
+        def worked(rng: np.random.Generator) -> tuple[str, Response]:
             row = rows[int(rng.integers(len(rows)))]
             return row["prompt"], row["response"]
     else:
@@ -169,7 +174,7 @@ def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], 
             problem = task.sample(rng, level)
             return problem, task.demonstrate(problem, rng)
 
-        def worked(rng: np.random.Generator) -> tuple[str, str | Completion]:
+        def worked(rng: np.random.Generator) -> tuple[str, Response]:
             problem, response = demonstrated(rng)
             return problem.prompt, response
 
@@ -183,14 +188,28 @@ def source(args: Args, tokenizer: Tokenizer) -> Callable[[np.random.Generator], 
     def example(rng: np.random.Generator) -> Example:
         prompt, response = worked(rng)
         finished = not isinstance(response, Completion) or response.finish == "end"
-        text = response if isinstance(response, str) else response.text
-        text = text.removeprefix(opened + rest).removeprefix(opened) if opened else text
-        ids = [*tokenizer.encode(text), *tokenizer.eos_ids[:finished]]
-        context, learned = window(thinking, ids, rng, args.whole)
+        first, *more = turns(response)
+        first = first.removeprefix(opened + rest).removeprefix(opened) if opened else first
+        pieces = [tokenizer.encode(text) for text in (first, *more)]
+        pieces += [[]] * (len(pieces) % 2 == 0)  # where a tool has the last word, the end is still the policy's
+        pieces[-1] = [*pieces[-1], *tokenizer.eos_ids[:finished]]
+        context, learned = window(thinking, pieces[0], rng, args.whole) if not more else ([], pieces[0])
         seen = [*prefix, *context]
-        return [*chat.prompt_ids(prompt, tokenizer.decode(seen)), *seen], learned
+        return [[*chat.prompt_ids(prompt, tokenizer.decode(seen)), *seen], learned, *pieces[1:]]
 
     return example
+
+
+def turns(response: Response) -> list[str]:
+    """By turns what is learned and what is given."""
+    text = response.text if isinstance(response, Completion) else response
+    return [text] if isinstance(text, str) else text
+
+
+def texts(response: Any) -> bool:
+    """Whether a row's response is a text, or a list of texts."""
+    listed = response if isinstance(response, list) and response else [response]
+    return all(isinstance(text, str) for text in listed)
 
 
 def played(env: Any, problem: Problem, response: str | Completion, chat: Chat, rng: np.random.Generator) -> Example:

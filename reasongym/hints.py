@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from reasongym.core import Trajectory
 
@@ -93,18 +94,25 @@ def hinted(text: str) -> str | None:
     return text[: min(found)[0]] + min(found)[1] if found else None
 
 
-def rows(thoughts: Sequence[Trajectory], hint: str = "", prefix: str = "") -> list[dict[str, str]]:
+def rows(thoughts: Sequence[Trajectory], hint: str = "", prefix: str = "") -> list[dict[str, str | list[str]]]:
     """Rows for ``agents/sft.py --data`` from the thoughts that are right and show neither behaviour.
 
-    ``hint`` is what the environment put after the problem: the tools' hints. ``prefix`` is left out of the responses: a
-    thinking that has it puts it there itself, and then it is not learned. A thought that shows more outputs than its
-    tools gave is left out, and so is one without an end.
+    The response of a thought that shows outputs is a list, by turns what was written and what a tool answered, so that
+    no output is learned. ``hint`` is what the environment put after the problem: the tools' hints. ``prefix`` is left
+    out of the responses: a thinking that has it puts it there itself, and then it is not learned. A thought that shows
+    more outputs than its tools gave is left out, and so is one without an end.
     """
     return [
-        {"prompt": "\n".join(filter(None, [t.problem.prompt, hint])), "response": t.text.removeprefix(prefix)}
+        {"prompt": "\n".join(filter(None, [t.problem.prompt, hint])), "response": _turns(t.text.removeprefix(prefix))}
         for t in thoughts
         if _good(t)
     ]
+
+
+def _turns(text: str) -> str | list[str]:
+    outputs = [block.span() for block in _FENCED.finditer(text) if block[1] == "output"]
+    cuts = [0, *(at for span in outputs for at in span), len(text)]
+    return [text[a:b] for a, b in pairwise(cuts)] if outputs else text
 
 
 def _good(thought: Trajectory) -> bool:

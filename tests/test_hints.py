@@ -131,7 +131,12 @@ def test_a_thought_goes_on_from_the_block_that_the_hint_opens() -> None:
     thought = go_on(problem, cut, "print(1234 * 5678)\n```\n", "\\boxed{7006652}")
     assert thought.verdict.score == 1.0 and thought.info["tools"][0]["code_runs"] == 1
     assert thought.text == f"We multiply. {TEDIOUS}print(1234 * 5678)\n```\n```output\n7006652\n```\n\\boxed{{7006652}}"
-    assert [row["response"] for row in rows([thought])] == [thought.text], "it is learned from"
+    [row] = rows([thought])  # it is learned from, but for the output
+    assert row["response"] == [
+        f"We multiply. {TEDIOUS}print(1234 * 5678)\n```\n",
+        "```output\n7006652\n```\n",
+        "\\boxed{7006652}",
+    ]
     [segment] = thought.segments
     assert sum(segment.mask) == len("print(1234 * 5678)\n```\n\\boxed{7006652}") + 1, "the hint is not learned"
 
@@ -146,7 +151,9 @@ def test_a_thought_goes_on_after_an_output_with_the_variables_of_its_blocks() ->
     assert cut == f"{failed}{unrun}{first}{TRUST}" and thought.text.endswith("```output\n43\n```\n\\boxed{43}")
     told = {"code_runs": 1, "code_errors": 0, "code_empty": 0, "code_given": 2}
     assert thought.verdict.score == 1.0 and thought.info["tools"] == [told]
-    assert [row["response"] for row in rows([thought])] == [thought.text], "it is learned from"
+    response = rows([thought])[0]["response"]  # it is learned from, but for the three outputs
+    assert len(response) == 7 and "".join(response) == thought.text
+    assert all(("```output" in text) == (n % 2 == 1) for n, text in enumerate(response))
 
 
 def test_the_opener_is_a_prefix_of_every_window() -> None:
@@ -179,7 +186,8 @@ def test_only_what_is_right_and_shows_neither_behaviour_is_kept() -> None:
     ]
     kept = rows([*bad, *good, *bad], Python().hint)
     prompt = f"123 * 456?\n{Python().hint}"
-    assert kept == [{"prompt": prompt, "response": t.text} for t in good]
+    assert [row["prompt"] for row in kept] == [prompt] * 2
+    assert ["".join(row["response"]) for row in kept] == [t.text for t in good] and kept[1]["response"] == good[1].text
     assert rows(good[:1])[0]["prompt"] == "123 * 456?" and rows(bad) == []
 
 
@@ -188,6 +196,9 @@ def test_the_rows_are_what_sft_reads(tmp_path: Path) -> None:
     data.write_text("".join(json.dumps(row) + "\n" for row in rows([thought(GOOD)], Python().hint, OPENER)))
     settings = {"tools": "python", "thinking": "longcot", "prefix": OPENER}
     args = sft.Args(data=str(data), env="LongCoT-v0", env_settings=settings)
-    given, learned = sft.source(args, ByteTokenizer())(np.random.default_rng(0))
+    given, called, output, answered = sft.source(args, ByteTokenizer())(np.random.default_rng(0))
     assert bytes(given).decode() == f"123 * 456?\n{Python().hint}{OPENER}"
-    assert bytes(learned[:-1]).decode() == GOOD.removeprefix(OPENER)
+    assert (
+        bytes(called).decode() == RUN.partition("```output")[0] and bytes(output).decode() == "```output\n56088\n```\n"
+    )
+    assert bytes(answered[:-1]).decode() == "So \\boxed{56088}." and answered[-1] == ByteTokenizer().eos_ids[0]
