@@ -10,6 +10,7 @@ in words, correction and tree search are run too: enough to see them work, not t
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -50,7 +51,7 @@ class Args:
     """Questions generated at a time, each with its greedy answer and its samples."""
     few: int = 10
     """Questions for judging in words, correction and tree search."""
-    budgets: tuple[int, ...] = (64, 128, 192)
+    budgets: tuple[int, ...] = (128, 256, 512)
     """Tokens of a judge's thought; the smaller ones are cut from the largest."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     device: str = "cpu"
@@ -258,14 +259,18 @@ def intrinsics(bench: Bench) -> dict[str, Row]:
 
 def few_questions(bench: Bench) -> Row:
     """Run, and said to be not measured: ten questions decide nothing."""
-    import json
+    few, budgets = bench.args.few, bench.args.budgets
+    questions = bench.questions[:few]
+    judged = kept(bench, f"judging_{few}_{'_'.join(map(str, budgets))}", lambda: judging(bench, questions))
+    planned = kept(bench, f"planners_{few}", lambda: planners(bench, questions))
+    return {"measured": False, "questions": len(questions), "judging": judged, "planners": planned}
 
-    cache = Path(bench.args.out, f"few_{bench.args.few}.json")
+
+def kept(bench: Bench, name: str, made: Callable[[], dict[str, Row]]) -> Row:
+    """What was made under this name before, or now."""
+    cache = Path(bench.args.out, f"{name}.json")
     if not cache.exists():
-        questions = bench.questions[: bench.args.few]
-        found = {"measured": False, "questions": len(questions), "judging": judging(bench, questions)}
-        found["planners"] = planners(bench, questions)
-        cache.write_text(json.dumps(found))
+        cache.write_text(json.dumps(made()))
     return dict(json.loads(cache.read_text()))
 
 
