@@ -40,7 +40,16 @@ def parsed(text: str) -> grpo.Args:
 
 
 def test_each_system_has_one() -> None:
-    assert [r.stem for r in RECIPES] == ["adaptthink", "autothink", "hapo", "laser", "long2short", "open_rs", "siri"]
+    assert [r.stem for r in RECIPES] == [
+        "adaptthink",
+        "autothink",
+        "hapo",
+        "laser",
+        "long2short",
+        "mr_rlvr",
+        "open_rs",
+        "siri",
+    ]
     assert all({"miniature"} < set(commands(recipe)) for recipe in RECIPES)
 
 
@@ -75,6 +84,7 @@ def test_another_word_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name.endswith("miniature")])
 def test_the_miniatures_run(command: str, tmp_path: Path) -> None:
-    args = replace(parsed(COMMANDS[command]), steps=1, prompts=2, group=4, out=str(tmp_path), tensorboard=False)
+    small = {"steps": 1, "prompts": 2, "group": 4, "tensorboard": False}
+    args = replace(parsed(COMMANDS[command]), model="tiny", out=str(tmp_path), **small)  # what came before is not there
     grpo.main(args)
     assert (tmp_path / "step-000001" / "model.safetensors").is_file()

@@ -42,8 +42,9 @@ class Masked:
     * ``form="list"``: masks are ``[MASK 1]``, ``[MASK 2]``, ... and the answer is a line for each, ``[1] text``,
       between ``<answer>`` and ``</answer>`` at the end of the response. A number that is missing, said twice or out of
       range makes all of it worth 0.
-    * ``form="whole"``: each hidden character is a ``?`` and the answer is the solution, as long as it was shown and the
-      same where it was shown; else 0. For small models: all that they copy stands at one distance.
+    * ``form="whole"``: each hidden character is a ``?`` and the answer is the solution, as long as it was shown and
+      with the same line breaks, else 0; only what was hidden is compared. For small models: all that they copy stands
+      at one distance.
 
     Source: arXiv 2511.17473, sections 4.1 and 4.2 (r_mask).
     Differs: masks are placed by rule (the paper: by DeepSeek-R1-0528); what is not drawn stays visible; equality is
@@ -78,7 +79,7 @@ class Masked:
 
     def verify(self, problem: Problem, text: str) -> Verdict:
         hidden, (solution, spans) = problem.answer, worked.own(problem, "masked")
-        body = text if self.form == "whole" else worked.tagged(text)
+        body = text if self.form == "whole" else worked.tagged(text) or ""
         said = read_whole(body, solution, spans) if self.form == "whole" else read_list(body, len(hidden))
         if said is None:
             return Verdict(0.0)
@@ -102,7 +103,7 @@ class Masked:
         shown = _blanked(given.solution, spans) if self.form == "whole" else _numbered(given.solution, spans)
         if self.form == "whole":
             prompt = f"{given.question}\n{shown}\n"
-        elif read_list(worked.tagged(_list(hidden)), len(hidden)) == list(hidden):
+        elif read_list(worked.tagged(_list(hidden)) or "", len(hidden)) == list(hidden):
             prompt = _ASK.format(question=given.question, shown=shown)
         else:
             return None  # a hidden text that begins a line with [1], say
@@ -137,9 +138,9 @@ def match(said: str, hidden: str, similar: bool = True) -> float:
     return min(ratio, 1 - 1 / (1 + len(hidden) + len(said)))  # never 1, also where the first characters agree
 
 
-def read_list(body: str | None, n: int) -> list[str] | None:
+def read_list(body: str, n: int) -> list[str] | None:
     """The texts of the lines ``[1]`` to ``[n]``, each of which must be there once; None for anything else."""
-    before, *rest = _LABEL.split(body or "")
+    before, *rest = _LABEL.split(body)
     said = dict(zip(rest[::2], rest[1::2], strict=True))
     wanted = [str(k) for k in range(1, n + 1)]
     if before or len(rest) != 2 * n or said.keys() != set(wanted):
@@ -147,9 +148,9 @@ def read_list(body: str | None, n: int) -> list[str] | None:
     return [said[label].strip() for label in wanted]
 
 
-def read_whole(text: str | None, solution: str, spans: Sequence[Span]) -> list[str] | None:
-    """What stands at ``spans`` of a text that is like ``solution`` everywhere else; None for another text."""
-    if text is None or len(text) != len(solution) or _blanked(text, spans) != _blanked(solution, spans):
+def read_whole(text: str, solution: str, spans: Sequence[Span]) -> list[str] | None:
+    """What stands at ``spans`` of a text as long as ``solution`` and with its line breaks; None for another text."""
+    if len(text) != len(solution) or _breaks(text, spans) != _breaks(solution, spans):
         return None
     return [text[a:b] for a, b in spans]
 
@@ -169,6 +170,10 @@ def _numbered(text: str, spans: Sequence[Span]) -> str:
         a, b = spans[k - 1]
         text = f"{text[:a]}[MASK {k}]{text[b:]}"
     return text
+
+
+def _breaks(text: str, spans: Sequence[Span]) -> list[int]:
+    return [i for i, char in enumerate(_blanked(text, spans)) if char == "\n"]
 
 
 def _blanked(text: str, spans: Sequence[Span]) -> str:
