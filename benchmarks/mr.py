@@ -1,6 +1,6 @@
 """Does MR-RLVR's first stage pay? Filling masks and ordering steps before GRPO on answers, at equal compute.
 
-    python -m benchmarks.mr --seeds 3 [--steps 40] [--pre 16] [--out runs/mr] [--save]
+    python -m benchmarks.mr --seeds 3 [--steps 32] [--pre 12] [--out runs/mr] [--save]
 
 The problems are five doublings (`reasongym.tasks.doubling`) by hand; 4,000 are trained on, others are asked. One model,
 made here by a short SFT from fresh weights on all three forms, shown by somebody who forgets carries, starts both arms:
@@ -38,9 +38,9 @@ ATTEMPTS = 4  # at each held-out problem
 @dataclass
 class Args:
     seeds: int = 3
-    steps: int = 40
+    steps: int = 32
     """GRPO steps of each arm, all stages together."""
-    pre: int = 16
+    pre: int = 12
     """Of these, how many the arm "mr" spends on masked and reordered solutions."""
     sft_steps: int = 600
     train: int = 4000

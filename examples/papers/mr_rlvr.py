@@ -29,12 +29,12 @@ doubling = "pool(task='doubling(low=5, high=5)', n=4000)"
 MINIATURE = f"""
   --env LongCoT-v0 {mixture(doubling, *compact)} --env.budget 64
   --model runs/mr/base/step-000600
-  --prompts 16 --group 8 --steps 20 --updates 2 --loss-norm token --lr 1e-4
+  --prompts 16 --group 8 --steps 12 --updates 2 --loss-norm token --lr 1e-4
   --out runs/papers/mr-rlvr-stage1
 """
 ANSWERS = f"""
   --env LongCoT-v0 --env.task "{doubling}" --env.budget 64
-  --model runs/papers/mr-rlvr-stage1/step-000020
+  --model runs/papers/mr-rlvr-stage1/step-000012
   --prompts 16 --group 8 --steps 20 --updates 2 --loss-norm token --lr 1e-4
   --out runs/papers/mr-rlvr-stage2
 """
