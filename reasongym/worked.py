@@ -142,8 +142,8 @@ def nth(problems: Sequence[Problem], i: int) -> Problem:
 def own(problem: Problem, kind: str) -> Any:
     """What the task ``kind`` put into its problem; a problem of another kind, or of two, is refused.
 
-    Source: arXiv 2511.17473, section 4.2: of the two indicators in r_proc = 1_mask r_mask + 1_order r_order exactly
-    one is on. Differs: none.
+    Source: arXiv 2511.17473: in r_proc = 1_mask r_mask + 1_order r_order exactly one of the indicators is on.
+    Differs: none (one sentence has one task a training run; the paper's own stage I mixes both).
     """
     kinds = [name for name in ("masked", "reorder") if name in problem.data]
     if kinds != [kind]:

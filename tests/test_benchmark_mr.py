@@ -50,7 +50,9 @@ def test_what_is_asked_was_not_trained_on() -> None:
         assert len(problems) == 40 and {f"{mr.question(p)}=" for p in problems}.isdisjoint(trained)
 
 
-def row(arm: str, seed: int, value: float, tokens: int = 1000, attempts: int = 128, **more: Any) -> list[dict[str, Any]]:
+def row(
+    arm: str, seed: int, value: float, tokens: int = 1000, attempts: int = 128, **more: Any
+) -> list[dict[str, Any]]:
     cost = {"tokens_or_samples": tokens, "attempts": attempts}
     metrics = ("accuracy", "pass@2", "pass@4")
     return [{"arm": arm, "seed": seed, "stage": 1, "metric": m, "value": value, **cost, **more} for m in metrics]

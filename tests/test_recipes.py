@@ -65,6 +65,17 @@ def test_every_command_resolves(command: str) -> None:
         assert parts.make("thinking", args.env_settings["thinking"]).prefix == ELLIPSIS
 
 
+def test_mr_rlvr_poses_masks_and_order_in_its_first_stage_alone() -> None:
+    stages = {name: str(parsed(COMMANDS[f"mr_rlvr {name}"]).env_settings) for name in commands(FOLDER / "mr_rlvr.py")}
+    posed = {name: ("masked(" in said, "reorder(" in said) for name, said in stages.items()}
+    assert posed == {
+        "miniature": (True, True),
+        "answers": (False, False),
+        "stage1": (True, True),
+        "stage2": (False, False),
+    }
+
+
 def test_dry_run_prints_the_resolved_arguments(tmp_path: Path) -> None:
     for words, group in (["paper", "--dry-run"], 8), (["paper", "--group", "4", "--dry-run"], 4):
         run = [sys.executable, FOLDER / "siri.py", *words]

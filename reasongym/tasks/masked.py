@@ -35,9 +35,10 @@ class Masked:
     """A worked solution of which ``slots`` parts are hidden; the reward is the mean of `match` over them.
 
     ``task`` or ``data``, ``fields`` and ``right`` are those of `reasongym.worked.Solutions`; a step is a line or a
-    sentence (``by``). What may be hidden are ``kinds`` of parts. A solution with fewer than ``least`` of them is
-    refused; of the others, ``slots`` are drawn. The draw is fixed by content and ``seed``; ``fresh`` draws anew each
-    time that a problem is sampled. A mask that is no answer's equal counts as far as it is ``similar`` to it, or 0.
+    sentence (``by``). What may be hidden are parts of these ``kinds``; a solution with fewer than ``least`` of them is
+    refused, and ``slots`` of them are drawn. The draw is fixed by content and ``seed``; ``fresh`` draws anew each time
+    that a problem is sampled. What is said for a mask and is not equal counts by its similarity, or, without
+    ``similar``, not at all.
 
     * ``form="list"``: masks are ``[MASK 1]``, ``[MASK 2]``, ... and the answer is a line for each, ``[1] text``,
       between ``<answer>`` and ``</answer>`` at the end of the response. A number that is missing, said twice or out of
@@ -46,9 +47,10 @@ class Masked:
       with the same line breaks, else 0; only what was hidden is compared. For small models: all that they copy stands
       at one distance.
 
-    Source: arXiv 2511.17473, sections 4.1 and 4.2 (r_mask).
-    Differs: masks are placed by rule (the paper: by DeepSeek-R1-0528); what is not drawn stays visible; equality is
-    `reasongym.answers.equal` (MathRuler's), similarity difflib's ratio (not named); h and the prompt are our own.
+    Source: arXiv 2511.17473, sections 4.1 and 5.1, and r_mask; there is no public code.
+    Differs: masks are placed by rule (the paper: by DeepSeek-R1-0528), and what is not drawn stays visible; equality is
+    `reasongym.answers.equal` (the paper: MathRuler's), similarity the ratio of Python's difflib (the paper names none);
+    h, 4 here, and the prompt are not in the paper either.
     """
 
     task: Any = "arithmetic"

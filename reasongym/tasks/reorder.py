@@ -41,9 +41,9 @@ class Reorder:
       ``</answer>`` at the end of the response. One that is missing, said twice or out of range makes it worth 0.
     * ``form="whole"``: the answer is the steps themselves, one a line, each as often as it is shown; else 0.
 
-    Source: arXiv 2511.17473, sections 4.1 and 4.2 (r_order).
-    Differs: steps are lines or sentences (the paper: as DeepSeek-R1-0528 says); steps that read the same may stand for
-    each other; ``pairs`` and the prompt are our own.
+    Source: arXiv 2511.17473, sections 4.1 and 5.1, and r_order; there is no public code.
+    Differs: steps are lines or sentences (the paper: as DeepSeek-R1-0528 says), and those that read the same may stand
+    for each other; ``pairs`` and the prompt are our own.
     """
 
     task: Any = "arithmetic"

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reasongym import parts
-from reasongym.core import Demonstrator, FiniteTask, Problem, UserError
+from reasongym import answers, parts
+from reasongym.core import Demonstrator, FiniteTask, HostError, Problem, UserError
 from reasongym.tasks.masked import Masked, MaskedSet, make, match, read_list, read_whole
 from reasongym.tasks.reorder import Reorder
 
@@ -67,6 +67,15 @@ def test_match() -> None:
 def test_what_is_malformed_is_worth_nothing(text: str) -> None:
     verdict = Masked().verify(Problem.of("?", ("12", "7"), masked=("", ())), text)
     assert (verdict.score, verdict.answer, verdict.valid) == (0.0, None, True)
+
+
+def test_a_lost_worker_is_the_hosts_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> bool:
+        raise HostError("no worker")
+
+    monkeypatch.setattr(answers, "equal", lost)
+    verdict = Masked().verify(Problem.of("?", ("12",), masked=("", ())), answer("13"))
+    assert not verdict.valid and verdict.detail == {"error": "no worker"}
 
 
 def test_lines_may_come_in_any_order_and_texts_may_have_several() -> None:
