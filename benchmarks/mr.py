@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.report import ROOT, finish
 from reasongym import cli, parts
 from reasongym.core import Problem, UserError
-from reasongym.metrics import mean_ci95
+from reasongym.metrics import bootstrap_ci, mean_ci95, pass_at_k
 
 DOCS = ROOT / "docs"
 ENV, BUDGET = "LongCoT-v0", 64
@@ -172,7 +172,9 @@ def ask(args: Args, arm: str, seed: int, model: str, stage: int = 0) -> list[dic
         found = evaluate(policy, envs, problems, k=k, seed=seed)
         values["accuracy" if name == "answers" else name] = (found.accuracy, list(found.ci95), len(problems))
         for few in (2, ATTEMPTS) if name == "answers" else ():
-            values[f"pass@{few}"] = (found.pass_at(few), [], len(problems))
+            each = [pass_at_k(len(group), sum(t.verdict.score >= 1 for t in group), few) for group in found.batch]
+            interval = bootstrap_ci(each, np.random.default_rng(0))
+            values[f"pass@{few}"] = (float(np.mean(each)), list(interval), len(problems))
     cost = {"tokens_or_samples": sum(tokens for *_, tokens in done)}
     cost["attempts"] = attempts_a_step() * sum(len(scores) for _, scores, _ in done)
     rows = [

@@ -41,7 +41,7 @@ _TAG, _END = "<answer>", "</answer>"
 
 
 class Worked(NamedTuple):
-    """A question and a solution that is known to be right."""
+    """A question and its worked solution."""
 
     question: str
     solution: str
@@ -201,9 +201,9 @@ def choose(spans: Sequence[Span], n: int, rng: np.random.Generator) -> list[Span
 
 def tagged(text: str) -> str | None:
     """What stands in ``<answer>`` and ``</answer>`` at the end of a response, or None."""
-    _, tag, tail = text.rpartition(_TAG)
-    body, end, rest = tail.partition(_END)
-    return body.strip() if tag and end and not rest.strip() else None
+    _, opened, tail = text.rpartition(_TAG)
+    body, closed, rest = tail.partition(_END)
+    return body.strip() if opened and closed and not rest.strip() else None
 
 
 def tag(body: str) -> str:
