@@ -30,7 +30,7 @@ def test_pass_at_k_takes_arrays_and_is_stable_for_large_n() -> None:
 
 
 def test_pass_at_k_of_the_papers() -> None:
-    """arXiv 2511.17473: 64 attempts, of which 8 are right."""
+    """MR-RLVR (2511.17473): 64 attempts, of which 8 are right."""
     assert [metrics.pass_at_k(64, 8, k) for k in (1, 5, 8)] == pytest.approx([0.125, 0.499008, 0.679069], abs=5e-7)
     assert metrics.pass_at_k(4, 2, 2) == pytest.approx(0.833333, abs=5e-7)
 

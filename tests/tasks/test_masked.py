@@ -31,7 +31,7 @@ def answer(*said: str) -> str:
 
 
 def test_the_reward_is_the_mean_of_the_matches() -> None:
-    """Section 7.5: three slots, two equal and one of similarity .4, are worth .8."""
+    """Three slots, two equal and one of similarity .4, are worth .8."""
     task, problem = Masked(), Problem.of("?", ("12", "1/2", "abcde"), masked=("", ()))
     assert task.verify(problem, answer("12", "1/2", "abxyz")).score == pytest.approx(0.8)
     assert task.verify(problem, answer("12.0", "0.5", "abxyz")).score == pytest.approx(0.8)  # equal as answers
@@ -160,7 +160,7 @@ def test_a_hidden_text_that_would_not_parse_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_problem_of_another_kind_or_of_two_is_refused() -> None:
-    """Section 7.5: both indicators on is an error."""
+    """Both indicators on is an error."""
     masked, reorder = Masked().sample(RNG), Reorder().sample(RNG)
     both = Problem.of("?", ("1",), **masked.data, **reorder.data)
     for task in (Masked(), Reorder()):
