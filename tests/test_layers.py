@@ -17,7 +17,7 @@ TIERS = [
     ["core"],
     ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces", "fences"],
     ["answers", "cnf", "hints", "repetition", "sandbox", "shaping", "algos.normalise"],
-    ["sql", "judging"],
+    ["sql", "judging", "worked"],
     ["discriminators"],
     ["curriculum", "algos", "exam", "rewards", "segments"],
     ["tasks", "tools"],

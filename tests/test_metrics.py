@@ -29,6 +29,12 @@ def test_pass_at_k_takes_arrays_and_is_stable_for_large_n() -> None:
     assert metrics.pass_at_k(100_000, 30, 1000) == pytest.approx(official, rel=1e-9)
 
 
+def test_pass_at_k_of_the_papers() -> None:
+    """MR-RLVR (2511.17473): 64 attempts, of which 8 are right."""
+    assert [metrics.pass_at_k(64, 8, k) for k in (1, 5, 8)] == pytest.approx([0.125, 0.499008, 0.679069], abs=5e-7)
+    assert metrics.pass_at_k(4, 2, 2) == pytest.approx(0.833333, abs=5e-7)
+
+
 @pytest.mark.parametrize(("n", "c", "k"), [(4, 2, 5), (4, 5, 1), (4, -1, 1), (4, 2, 0), ([4, 2], 1, 3)])
 def test_pass_at_k_refuses_what_has_no_estimate(n: object, c: int, k: int) -> None:
     with pytest.raises(UserError, match="pass_at_k"):

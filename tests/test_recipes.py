@@ -40,7 +40,16 @@ def parsed(text: str) -> grpo.Args:
 
 
 def test_each_system_has_one() -> None:
-    assert [r.stem for r in RECIPES] == ["adaptthink", "autothink", "hapo", "laser", "long2short", "open_rs", "siri"]
+    assert [r.stem for r in RECIPES] == [
+        "adaptthink",
+        "autothink",
+        "hapo",
+        "laser",
+        "long2short",
+        "mr_rlvr",
+        "open_rs",
+        "siri",
+    ]
     assert all({"miniature"} < set(commands(recipe)) for recipe in RECIPES)
 
 
@@ -54,6 +63,17 @@ def test_every_command_resolves(command: str) -> None:
     parts.make("tasks", args.env_settings["task"])
     if "thinking" in args.env_settings:
         assert parts.make("thinking", args.env_settings["thinking"]).prefix == ELLIPSIS
+
+
+def test_mr_rlvr_poses_masks_and_order_in_its_first_stage_alone() -> None:
+    stages = {name: str(parsed(COMMANDS[f"mr_rlvr {name}"]).env_settings) for name in commands(FOLDER / "mr_rlvr.py")}
+    posed = {name: ("masked(" in said, "reorder(" in said) for name, said in stages.items()}
+    assert posed == {
+        "miniature": (True, True),
+        "answers": (False, False),
+        "stage1": (True, True),
+        "stage2": (False, False),
+    }
 
 
 def test_dry_run_prints_the_resolved_arguments(tmp_path: Path) -> None:
@@ -75,6 +95,7 @@ def test_another_word_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name.endswith("miniature")])
 def test_the_miniatures_run(command: str, tmp_path: Path) -> None:
-    args = replace(parsed(COMMANDS[command]), steps=1, prompts=2, group=4, out=str(tmp_path), tensorboard=False)
+    small = {"steps": 1, "prompts": 2, "group": 4, "tensorboard": False}
+    args = replace(parsed(COMMANDS[command]), model="tiny", out=str(tmp_path), **small)  # what came before is not there
     grpo.main(args)
     assert (tmp_path / "step-000001" / "model.safetensors").is_file()
