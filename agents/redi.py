@@ -1,6 +1,6 @@
 """REDI, and with its arguments DPO, SimPO and SFT: learning from right and wrong responses that are there already.
 
-    python -m reasongym.agents.redi --env LongCoT-v0 --problems 512 --attempts 8 --lr 3e-4
+    python -m reasongym.agents.redi --env LongCoT-v0 --env.budget 128 --problems 512 --attempts 8 --lr 1e-4
     python -m reasongym.agents.redi --data pairs.jsonl --model Qwen/Qwen3-0.6B --device cuda --loss dpo --beta 0.001
 
 Without ``--data`` the model's own attempts in ``--env`` are paired first; ``reasongym pairs`` makes a file of pairs from
@@ -43,6 +43,7 @@ from reasongym.schedules import warmup_cosine, warmup_linear
 from reasongym.tokenizer import Chat
 
 SCHEDULES = {"linear": warmup_linear, "cosine": warmup_cosine}
+SIDES = ("chosen", "rejected")
 
 
 @dataclass
@@ -56,11 +57,10 @@ class Args:
     env_settings: dict[str, Any] = field(default_factory=dict)
     problems: int = 512
     attempts: int = 8
-    """At each problem."""
+    """At each problem, sampled at --temperature."""
     per_problem: int = 1
     """Pairs of each problem, at most; 1 is its first right and its first wrong attempt."""
     temperature: float = 1.0
-    """Of these attempts."""
     model: str = "tiny"
     """A hub id, a folder, or "tiny", "tiny-sat" or "tiny-python", the models inside this package."""
     out: str = "runs/redi"
@@ -153,8 +153,7 @@ def main(args: Args) -> None:
         monitor.load_state_dict(found[1]["monitor"])
         first = found[1]["step"]
     log = RunLog(args.out, asdict(args), resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
-    bar = tqdm(range(first, steps), initial=first, total=steps, desc=args.loss, smoothing=0.1)
-    warned = False
+    bar, warned = tqdm(range(first, steps), initial=first, total=steps, desc=args.loss, smoothing=0.1), False
     for step in bar:
         started = time.perf_counter()
         batch = [encoded(rows[i], tokenizer, args) for i in members(step, args.batch, len(rows), args.seed)]
@@ -162,14 +161,13 @@ def main(args: Args) -> None:
             group["lr"] = args.lr * SCHEDULES[args.schedule](step, steps, round(args.warmup * steps), args.floor)
         figures = update(model, optimizer, batch, args, reference)
         collapsed = monitor(figures["chosen"]) and args.on_collapse != "ignore"
-        figures |= {"fallen": monitor.fallen, "lr": optimizer.param_groups[0]["lr"]}
-        log.write(step, **figures, step_s=time.perf_counter() - started)
+        seconds, lr = time.perf_counter() - started, optimizer.param_groups[0]["lr"]
+        log.write(step, **figures, fallen=monitor.fallen, lr=lr, step_s=seconds)
         bar.set_postfix(chosen=f"{figures['chosen']:.3f}", rejected=f"{figures['rejected']:.3f}")
         stop = collapsed and args.on_collapse == "stop"
         if collapsed and not warned:
             told, warned = "stopped" if stop else "warning", True
-            tqdm.write(f"{told}: step {step}: the right responses lost {monitor.fallen:.2f} nats a token, more than "
-                       f"--collapse {args.collapse:g}: take a smaller --lr or --alpha", file=sys.stderr)  # fmt: skip
+            tqdm.write(f"{told}: step {step}: {monitor}; take a smaller --lr or --alpha", file=sys.stderr)
         if (step + 1) % args.save_every == 0 or step + 1 == steps or stop:
             state = {"optimizer": optimizer.state_dict(), "monitor": monitor.state_dict()}
             checkpoint.save(args.out, step + 1, model, tokenizer, state, args.keep)
@@ -201,14 +199,14 @@ def check(args: Args) -> None:
 def source(args: Args, policy: HF) -> list[Row]:
     """The pairs of ``--data``, or those of the model's own attempts, which are kept in ``--out``."""
     path = args.data or str(sampled(args, policy))
-    rows = read_rows(path, ("prompt", "chosen") if args.loss == "sft" else ("prompt", "chosen", "rejected"))
+    rows = read_rows(path, ("prompt", "chosen") if args.loss == "sft" else ("prompt", *SIDES))
     for n, row in enumerate(rows, 1):
         if not isinstance(row["prompt"], str):
             raise UserError(f"{path}, row {n}: prompt must be text")
-        for side in ("chosen", "rejected"):
+        for side in SIDES:
             if row.get(side) is not None and not isinstance(text_of(row[side]), str):
                 raise UserError(f"{path}, row {n}: {side} must be text, or messages that end in the response")
-    for side in ("chosen", "rejected"):  # one look is enough: a file is of one tokenizer
+    for side in SIDES:  # one look is enough: a file is of one tokenizer
         if rows[0].get(f"{side}_segments") and not same_tokens(rows[0], side, policy.tokenizer):
             raise UserError(f"{path}: its token ids are not those of --model {args.model}: make the pairs from texts")
     return rows
@@ -243,8 +241,8 @@ def members(step: int, batch: int, n: int, seed: int) -> list[int]:
 
 def encoded(row: Row, tokenizer: Tokenizer, args: Args) -> Pair:
     """Both responses of a pair as token ids: those that were sampled, or else their text behind the template."""
-    chosen, rejected = (response(row, side, Chat(tokenizer, args.system), args) for side in ("chosen", "rejected"))
-    return chosen, rejected
+    chat = Chat(tokenizer, args.system)
+    return response(row, "chosen", chat, args), response(row, "rejected", chat, args)
 
 
 def response(row: Row, side: str, chat: Chat, args: Args) -> Response:
@@ -260,8 +258,7 @@ def response(row: Row, side: str, chat: Chat, args: Args) -> Response:
     limit = args.max_tokens
     part = slice(None) if limit is None else slice(limit) if args.truncation == "start" else slice(-limit, None)
     rows = tuple((ids[part], [0, *mask[part][1:]]) for ids, mask in whole)  # nothing stands before a first token
-    learned = sum(sum(mask) for _, mask in (whole if args.compat == "official" else rows))
-    return Response(rows, learned)
+    return Response(rows, sum(sum(mask) for _, mask in (whole if args.compat == "official" else rows)))
 
 
 def text_of(side: Any) -> Any:

@@ -115,6 +115,9 @@ class CollapseMonitor:
         """By how many nats a token."""
         return float(np.mean(self.first) - np.mean(self.last))
 
+    def __str__(self) -> str:
+        return f"the right responses lost {self.fallen:.2f} nats a token (the limit is {self.drop:g})"
+
     def state_dict(self) -> dict[str, Any]:
         return {"first": list(self.first), "last": list(self.last)}
 
