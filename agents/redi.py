@@ -3,9 +3,9 @@
     python -m reasongym.agents.redi --env LongCoT-v0 --env.budget 128 --problems 512 --attempts 8 --lr 1e-4
     python -m reasongym.agents.redi --data pairs.jsonl --model Qwen/Qwen3-0.6B --device cuda --loss dpo --beta 0.001
 
-Without ``--data`` the model's own attempts in ``--env`` are paired first; ``reasongym pairs`` makes a file of pairs from
-any others. A thought in several windows is several rows of one response: its log-probability is the sum over all the tokens
-that were sampled, each seen from its own window, as in `agents/grpo.py`.
+Without ``--data`` the model's own attempts in ``--env`` are paired first; ``reasongym pairs`` pairs any others. A thought
+in several windows is several rows of one response: its log-probability is the sum over all the tokens that were sampled,
+each seen from its own window, as in `agents/grpo.py`.
 
 REDI's loss has no lower bound, so the right responses may lose their log-probability with the wrong ones. The log
 shows both sides (``chosen``, ``rejected``, nats a token), and ``--on-collapse`` says what is done about it.
@@ -179,8 +179,8 @@ def main(args: Args) -> None:
 
 def check(args: Args) -> None:
     """Refuse what would fail in mid-run."""
-    cli.at_least(args, 1, "problems", "attempts", "per_problem", "steps", "batch", "micro_tokens", "slots", "save_every")
-    cli.at_least(args, 1, "keep", "window")
+    cli.at_least(args, 1, "problems", "attempts", "per_problem", "steps", "batch", "micro_tokens", "slots")
+    cli.at_least(args, 1, "save_every", "keep", "window")
     cli.at_least(args, 2, "max_tokens")
     cli.at_least(args, 0, "temperature", "beta", "collapse", "lr", "floor", "seed")
     if not 0 <= args.alpha <= 1:

@@ -2,13 +2,13 @@
 
     python -m benchmarks.redi --seeds 3 [--steps 80] [--out runs/redi-benchmark] [--save]
 
-The model "tiny" attempts problems of the register task; of each, right and wrong attempts are paired. All arms begin from
-that model and learn from the same pairs, as many and in the same order. The learning rate of each arm is the one whose
-model is right most often on 256 validation problems, at seed 0 (``sweep``: half-decades from 3e-5 to 1e-3, and further
-down or up while the best is at an end). At that rate each is trained on the pairs of each seed and asked 512 new problems,
-sampled and greedily. Does alpha = 1 collapse where alpha = 0.8 does not? Both are trained at every seed at up to two rates:
-those at which the sweep shows just that, or else its highest. What is done is kept in ``--out``: a run that was stopped
-goes on from there.
+The model "tiny" attempts problems of the register task; of each, right and wrong attempts are paired. All arms begin
+from that model and learn from the same pairs, as many and in the same order. The learning rate of each arm is the one
+whose model is right most often on 256 validation problems, at seed 0 (``sweep``: half-decades from 3e-5 to 1e-3, and
+further down or up while the best is at an end). At that rate each is trained on the pairs of each seed and asked 512
+new problems, sampled and greedily. Does alpha = 1 collapse where alpha = 0.8 does not? Both are trained at every seed
+at up to two rates: those at which the sweep shows just that, or else its highest. What is done is kept in ``--out``: a
+run that was stopped goes on from there.
 
 * ``confirmed``: at every seed REDI (alpha = 0.8) is right more often than SFT, DPO and SimPO, sampled.
 * ``collapse.confirmed``: there is a rate at which alpha = 1 collapses at every seed and alpha = 0.8 at none. Collapsed:
@@ -264,14 +264,11 @@ def draw(args: Args, sweep: Any, cells: Any, base: Any, high: Any, path: Path) -
 
 def verdict(base: Any, sweep: Any, best: dict[str, float], cells: Any, high: Any) -> tuple[bool, dict[str, Any]]:
     """Both claims, with what they rest on."""
+    before = [{"arm": "before", "seed": seed, "tokens": 0, **c} for seed, c in enumerate(base)]
     rows = [
-        {"arm": c["arm"], "seed": c["seed"], "metric": f"accuracy_{how}", "value": c[how], "tokens_or_samples": c["tokens"]}
-        for c in cells
-        for how in ("sampled", "greedy")
-    ] + [
-        {"arm": "before", "seed": s, "metric": f"accuracy_{how}", "value": c[how], "tokens_or_samples": 0}
-        for s, c in enumerate(base)
-        for how in ("sampled", "greedy")
+        {"arm": c["arm"], "seed": c["seed"], "metric": metric, "value": c[how], "tokens_or_samples": c["tokens"]}
+        for c in [*before, *cells]
+        for how, metric in (("sampled", "accuracy_sampled"), ("greedy", "accuracy_greedy"))
     ]
     sampled = {arm: [c["sampled"] for c in cells if c["arm"] == arm] for arm in ARMS}
     ahead = {arm: [a - b for a, b in zip(sampled["redi"], sampled[arm], strict=True)] for arm in ARMS if arm != "redi"}

@@ -1,6 +1,7 @@
 """Command lines: arguments from a dataclass, one clear line and exit code 2 for a user's mistake.
 
-``reasongym list | play | check | eval | export | pairs | sandbox`` (also ``python -m reasongym``) is at the end of this file.
+``reasongym list | play | check | eval | export | pairs | sandbox`` (also ``python -m reasongym``) is at the end of
+this file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Pairs of a right and a wrong response to one prompt, from attempts that were saved.
 
 Attempts are rows of a file (`rows.read_rows`): trajectories as `report.traces.save_traces` writes them, or rows with
-``prompt``, ``response`` and ``correct`` (and, if it applies, ``id`` and ``truncated``). What was sampled keeps its token
-ids, window by window, so that nothing is tokenised twice; see `Attempt.segments`.
+``prompt``, ``response`` and ``correct`` (and, if it applies, ``id`` and ``truncated``). What was sampled keeps its
+token ids, window by window, so that nothing is tokenised twice; see `Attempt.segments`.
 """
 
 from __future__ import annotations
@@ -116,6 +116,6 @@ def _attempt(where: str, row: Row) -> Attempt | None:
 def _trajectory(where: str, problem: str, row: Row) -> Attempt:
     segments = [{"ids": list(s["ids"]), "mask": list(s["mask"])} for s in row["segments"]]
     if not segments and (row.get("resets") or row.get("tools")):
-        raise UserError(f"{where}: an attempt of several windows or with tools needs token ids: use a policy that has them")
+        raise UserError(f"{where}: an attempt in windows or with tools needs token ids: use a policy that gives them")
     right = float(row["verdict"]["score"]) >= 1
     return Attempt(problem, row["prompt"], row["text"], right, bool(row["truncated"]), segments or None)

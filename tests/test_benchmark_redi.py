@@ -1,4 +1,4 @@
-"""The benchmark of the losses of pairs: how it looks for a rate and a collapse, what it concludes; and all of it, small."""
+"""The benchmark of the losses of pairs: how it looks for a rate and a collapse, what it concludes; all of it, small."""
 
 from __future__ import annotations
 

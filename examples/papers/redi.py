@@ -6,8 +6,8 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
     python examples/papers/redi.py miniature_stage2       its REDI, on the pairs that the first made
     python examples/papers/redi.py stage1 --dry-run       then stage2: the paper's, for a large GPU
 
-The paper's responses are those of a larger model to OpenR1-Math-Raw (valid problems, not of cn_k12). Write them as rows of
-prompt, response and correct (both verifiers say so) to attempts.jsonl; then the pairs are made by
+The paper's responses are those of a larger model to OpenR1-Math-Raw (valid problems, not of cn_k12). Write them as
+rows of prompt, response and correct (both verifiers say so) to attempts.jsonl; then the pairs are made by
 
     reasongym pairs attempts.jsonl data/openr1-math-pairs.jsonl
 """
@@ -29,8 +29,8 @@ MINIATURE_STAGE2 = """
   --out runs/papers/redi
 """
 
-# 77,629 right responses, as rows of prompt and chosen. The model is Qwen/Qwen2.5-Math-1.5B with max_position_embeddings 32768
-# and rope_theta 300000 in its config.json. There every token weighs the same, here every response.
+# 77,629 right responses, as rows of prompt and chosen. The model is Qwen/Qwen2.5-Math-1.5B with max_position_embeddings
+# 32768 and rope_theta 300000 in its config.json. There every token weighs the same, here every response.
 STAGE1 = """
   --data data/openr1-math-right.jsonl --model data/Qwen2.5-Math-1.5B-32k --device cuda --dtype bfloat16
   --loss sft --epochs 5 --batch 128 --lr 5e-5 --schedule linear --warmup 0.1 --weight-decay 1e-4

@@ -50,7 +50,7 @@ def redi(
     (the code's gamma, 1 there, off by default) multiplies it by ``exp(weighting * rejected / length)``, through
     which its gradient flows.
 
-    Source: arXiv 2505.24850, eq. 5; reinforcement-distillation ``trl/trl/trainer/dpo2_trainer.py``, loss ``"reinforce"``.
+    Source: arXiv 2505.24850, eq. 5; reinforcement-distillation ``trl/trl/trainer/dpo2_trainer.py`` (``"reinforce"``).
     Differs: none in the formula. Lengths are those that the caller gives: of the tokens that are summed, or, as in
     the official code, of the whole response even where it was truncated (``--compat official`` of the agent).
     """

@@ -1,4 +1,4 @@
-"""The REDI agent: its loss by hand, what it learns from, the watch over a collapse, exact resume, and what it refuses."""
+"""The REDI agent: its loss by hand, what it learns from, the watch over a collapse, exact resume, what it refuses."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def recorded(blank: str) -> list[Trajectory]:
 def saved(recorded: list[Trajectory], tmp_path: Path) -> str:
     """Their pairs as a file."""
     save_traces(tmp_path / "attempts.jsonl", recorded)
-    path = tmp_path / "pairs.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in pairs(read_attempts(str(tmp_path / "attempts.jsonl")), 2)))
+    made, path = pairs(read_attempts(str(tmp_path / "attempts.jsonl")), 2), tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in made))
     return str(path)
 
 
@@ -142,15 +142,15 @@ def test_the_gradient_is_that_of_the_objective(
 
     model, objective = HF(blank).model, torch.zeros(())
     for pair in batch:
-        (w, n), (l, m) = (mean(model, r) for r in pair)
+        (good, n), (bad, m) = (mean(model, r) for r in pair)
         if loss == "dpo":
             with torch.no_grad():
                 (a, _), (b, _) = (mean(other, r) for r in pair)
-            value = torch.log(1 + torch.exp(-0.1 * (w - a - l + b)))
+            value = torch.log(1 + torch.exp(-0.1 * (good - a - bad + b)))
         elif loss == "simpo":
-            value = torch.log(1 + torch.exp(-(2 * (w / n - l / m) - 0.5)))
+            value = torch.log(1 + torch.exp(-(2 * (good / n - bad / m) - 0.5)))
         else:
-            value = -w / n + (0.8 if loss == "redi" else 0.0) * l / m
+            value = -good / n + (0.8 if loss == "redi" else 0.0) * bad / m
         objective = objective + value / len(batch)
     objective.backward()
     for tokens in (1, 300, 1 << 15):
@@ -216,7 +216,7 @@ def test_a_template_that_opens_the_thought_opens_it_once(arguments: Callable[...
     made = redi.encoded(row(chosen="<think>\na", rejected="b"), tokenizer, arguments())
     texts = [tokenizer.decode(list(r.rows[0][0])) for r in made]
     assert texts == ["U:Q\nA:<think>\na<|end|>", "U:Q\nA:<think>\nb<|end|>"]
-    assert tuple(made[1].rows[0][0])[: -2] == Chat(tokenizer).prompt_ids("Q")
+    assert tuple(made[1].rows[0][0])[:-2] == Chat(tokenizer).prompt_ids("Q")
 
 
 @pytest.mark.parametrize(
@@ -415,7 +415,9 @@ def test_nonsense_is_refused_before_anything_is_written(
         ({"rejected": [{"content": None}]}, "row 2: rejected must be text"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path: Path, more: dict[str, Any], said: str, arguments: Callable[..., redi.Args]) -> None:
+def test_a_bad_row_is_named(
+    tmp_path: Path, more: dict[str, Any], said: str, arguments: Callable[..., redi.Args]
+) -> None:
     data = tmp_path / "rows.jsonl"
     data.write_text(json.dumps(row()) + "\n" + json.dumps(row(**more)))
     with pytest.raises(UserError, match=said):
