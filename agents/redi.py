@@ -3,9 +3,9 @@
     python -m reasongym.agents.redi --env LongCoT-v0 --env.budget 128 --problems 512 --attempts 8 --lr 1e-4
     python -m reasongym.agents.redi --data pairs.jsonl --model Qwen/Qwen3-0.6B --device cuda --loss dpo --beta 0.001
 
-Without ``--data`` the model's own attempts in ``--env`` are paired first; ``reasongym pairs`` pairs any others. A thought
-in several windows is several rows of one response: its log-probability is the sum over all the tokens that were sampled,
-each seen from its own window, as in `agents/grpo.py`.
+Without ``--data`` the model's own attempts in ``--env`` are paired first; ``reasongym pairs`` pairs any others. A
+thought in several windows is several rows of one response: its log-probability is the sum over all the tokens that
+were sampled, each seen from its own window, as in `agents/grpo.py`.
 
 REDI's loss has no lower bound, so the right responses may lose their log-probability with the wrong ones. The log
 shows both sides (``chosen``, ``rejected``, nats a token), and ``--on-collapse`` says what is done about it.
