@@ -213,9 +213,9 @@ def source(args: Args, policy: HF) -> list[Row]:
 
 
 def sampled(args: Args, policy: HF) -> Path:
-    """The file of pairs of the model's own attempts; what is there already is not made again."""
+    """The file of pairs of the model's own attempts; a run that goes on has made it already."""
     path = Path(args.out, "pairs.jsonl")
-    if path.exists():
+    if args.resume and path.exists():
         return path
     count = min(args.slots, args.problems * args.attempts)
     envs = cli.make_envs(args.env, count, args.env_settings, policy.tokenizer)

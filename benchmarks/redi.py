@@ -141,7 +141,7 @@ def pairs_of(args: Args, seed: int) -> str:
     from reasongym.agents import redi
     from reasongym.policies.hf import HF
 
-    flags = f"--problems {args.problems} --attempts 8 --per-problem 2 --seed {seed} --deterministic"
+    flags = f"--problems {args.problems} --attempts 8 --per-problem 2 --seed {seed} --deterministic --resume"
     parsed = cli.parse(redi.Args, [*flags.split(), "--out", str(Path(args.out, f"pairs-seed{seed}"))])
     parsed.env_settings |= TASK
     return str(redi.sampled(parsed, HF(args.model, slots=128)))

@@ -267,6 +267,16 @@ def test_it_learns_from_its_own_attempts(
     assert len(told) == 96 and [r["id"] for r in made] == [r["id"] for r in pairs(told, 9)]
 
 
+def test_pairs_that_an_aborted_run_left_are_made_anew_unless_it_goes_on(arguments: Callable[..., redi.Args]) -> None:
+    policy = HF(arguments().model)
+    for settings, again in (({}, True), ({"resume": True}, False)):
+        path = redi.sampled(arguments(**settings), policy)
+        whole = path.read_text()
+        path.write_text("left")
+        assert (redi.sampled(arguments(**settings), policy).read_text() == whole) is again
+        path.unlink()
+
+
 def test_sft_needs_no_wrong_responses(tmp_path: Path, arguments: Callable[..., redi.Args]) -> None:
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps({"prompt": "Q", "chosen": "0" * n}) + "\n" for n in (3, 5)))
