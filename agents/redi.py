@@ -83,9 +83,8 @@ class Args:
     truncation: Literal["start", "end"] = "start"
     """The part of a row that is kept."""
     collapse: float = 0.5
-    """Nats a token that the right responses may lose against the first steps."""
+    """Nats a token that the right responses may lose against the first steps, in means over --window steps."""
     window: int = 5
-    """Steps over which that is averaged."""
     on_collapse: Literal["warn", "stop", "ignore"] = "warn"
     steps: int | None = None
     """Optimiser steps; None: as many as --epochs takes."""
@@ -143,7 +142,8 @@ def main(args: Args) -> None:
     policy = HF(str(found[0]) if found else args.model, device=args.device, dtype="float32", system=args.system,
                 slots=args.slots)  # fmt: skip
     model, tokenizer = policy.model, policy.tokenizer
-    reference = HF(args.model, device=args.device, dtype=args.dtype).model.eval() if args.loss == "dpo" else None
+    # float32 as the policy: a sum over thousands of tokens shows every rounding
+    reference = HF(args.model, device=args.device, dtype="float32").model.eval() if args.loss == "dpo" else None
     rows = source(args, policy)
     steps = args.steps or math.ceil(args.epochs * len(rows) / args.batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=args.betas, weight_decay=args.weight_decay)
