@@ -1,14 +1,15 @@
 """Does a wrong response teach what a right one does not? REDI against SFT, DPO and SimPO, on the same pairs.
 
-    python -m benchmarks.redi --seeds 3 [--steps 80] [--out runs/redi-benchmark] [--save]
+    python -m benchmarks.redi --seeds 3 [--steps 60] [--out runs/redi-benchmark] [--save]
 
-The model "tiny" attempts problems of the register task; of each, right and wrong attempts are paired. All arms begin
-from that model and learn from the same pairs, as many and in the same order. The learning rate of each arm is the one
-whose model is right most often on 256 validation problems, at seed 0 (``sweep``: half-decades from 3e-5 to 1e-3, and
-further down or up while the best is at an end). At that rate each is trained on the pairs of each seed and asked 512
-new problems, sampled and greedily. Does alpha = 1 collapse where alpha = 0.8 does not? Both are trained at every seed
-at up to two rates: those at which the sweep shows just that, or else its highest. What is done is kept in ``--out``: a
-run that was stopped goes on from there.
+The model "tiny" attempts problems of the register task; of each, right and wrong attempts are paired. As in the
+paper, the first stage is SFT on the right ones; from its model all arms begin, and learn from the same pairs, as many
+and in the same order (the arm SFT: more of the first stage). The learning rate of each arm is the one whose model is
+right most often on 256 validation problems, at seed 0 (``sweep``: half-decades from 1e-5 to 1e-3, and further down or
+up while the best is at an end). At that rate each is trained on the pairs of each seed and asked 512 new problems,
+sampled and greedily. Does alpha = 1 collapse where alpha = 0.8 does not? Both are trained at every seed at up to two
+rates: those at which the sweep shows just that, or else its highest. What is done is kept in ``--out``: a run that was
+stopped goes on from there.
 
 * ``confirmed``: at every seed REDI (alpha = 0.8) is right more often than SFT, DPO and SimPO, sampled.
 * ``collapse.confirmed``: there is a rate at which alpha = 1 collapses at every seed and alpha = 0.8 at none. Collapsed:
@@ -45,7 +46,8 @@ ARMS = {
 NAMES = {"redi": "REDI, alpha .8", "redi-symmetric": "alpha 1", "dpo": "DPO", "simpo": "SimPO", "sft": "SFT"}
 BASELINES = ("sft", "dpo", "simpo")
 RATES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-START = (3, 6)  # the sweep begins from RATES[3] to RATES[6]
+START = (2, 6)  # the sweep begins from RATES[2] to RATES[6]
+FIRST_STAGE = "--loss sft --lr 3e-4"
 RECIPE = "--batch 32 --warmup 0.1 --schedule linear --on-collapse ignore --deterministic --resume --save-every 1000"
 COLLAPSE = 0.5  # nats a token
 VALIDATION = 1 << 20  # where the random streams of validation problems begin, and below it those of the test
@@ -56,7 +58,8 @@ COLLAPSE_CLAIM = "there is a rate at which alpha = 1 collapses at every seed and
 @dataclass
 class Args:
     seeds: int = 3
-    steps: int = 80
+    steps: int = 60
+    """Of each stage."""
     problems: int = 512
     """Problems of each seed that pairs are made of, with 8 attempts; at most two pairs of each."""
     validation: int = 256
@@ -77,7 +80,11 @@ def main(args: Args) -> None:
         spent.write_text(json.dumps(time.perf_counter() - started))
         return found
 
-    base = [done(f"base-seed{seed}", lambda: asked(args, args.model, seed)) for seed in seeds]  # noqa: B023
+    base = [
+        {"arm": name, "seed": seed, "tokens": 0} | done(f"{name}-seed{seed}", lambda: asked(args, of(seed), seed))  # noqa: B023
+        for name, of in (("before", lambda _: args.model), ("first-stage", lambda seed: first_stage(args, seed)))
+        for seed in seeds
+    ]
     sweep = [
         {"arm": arm, **cell}
         for arm in ARMS
@@ -147,15 +154,24 @@ def pairs_of(args: Args, seed: int) -> str:
     return str(redi.sampled(parsed, HF(args.model, slots=128)))
 
 
+def first_stage(args: Args, seed: int) -> str:
+    """The model that all arms of a seed begin from."""
+    return checkpoint(args, run(args, FIRST_STAGE, args.model, seed, Path(args.out, f"first-stage-seed{seed}")))
+
+
 def trained(args: Args, arm: str, rate: float, seed: int) -> Path:
+    out = Path(args.out, f"{arm}-{rate:g}-seed{seed}")
+    return run(args, f"{ARMS[arm]} --lr {rate:g}", first_stage(args, seed), seed, out)
+
+
+def run(args: Args, flags: str, model: str, seed: int, out: Path) -> Path:
     """The folder of a run, which is made unless it is there."""
     from reasongym.agents import redi
 
-    out = Path(args.out, f"{arm}-{rate:g}-seed{seed}")
-    if not (out / f"step-{args.steps:06d}").exists():
-        flags = f"{RECIPE} {ARMS[arm]} --lr {rate:g} --steps {args.steps} --seed {seed} --no-tensorboard"
-        where = ["--model", args.model, "--data", pairs_of(args, seed), "--out", str(out)]
-        redi.main(cli.parse(redi.Args, [*flags.split(), *where]))
+    if not Path(checkpoint(args, out)).exists():
+        words = f"{RECIPE} {flags} --steps {args.steps} --seed {seed} --no-tensorboard".split()
+        where = ["--model", model, "--data", pairs_of(args, seed), "--out", str(out)]
+        redi.main(cli.parse(redi.Args, [*words, *where]))
     return out
 
 
@@ -217,7 +233,7 @@ def curve(out: Path, n: int = 5) -> dict[str, Any]:
 
 def table(base: list[dict[str, Any]], cells: list[dict[str, Any]]) -> str:
     lines = [f"{'arm':15} {'lr':>6} {'seed':>4} {'sampled':>8} {'greedy':>7} {'chosen':>7} {'rejected':>8}"]
-    lines += [f"{'before':15} {'':6} {s:4} {c['sampled']:8.3f} {c['greedy']:7.3f}" for s, c in enumerate(base)]
+    lines += [f"{c['arm']:15} {'':6} {c['seed']:4} {c['sampled']:8.3f} {c['greedy']:7.3f}" for c in base]
     for c in cells:
         ends = f"{c['chosen_last']:7.2f} {c['rejected_last']:8.2f}"
         lines.append(f"{c['arm']:15} {c['lr']:6g} {c['seed']:4} {c['sampled']:8.3f} {c['greedy']:7.3f} {ends}")
@@ -239,10 +255,10 @@ def draw(args: Args, sweep: Any, cells: Any, base: Any, high: Any, path: Path) -
         for shift, how in ((-0.1, "sampled"), (0.1, "greedy")):
             values = [c[how] for c in cells if c["arm"] == arm]
             axes[1].plot([n + shift] * len(values), values, "o" if how == "sampled" else "x", color=f"C{n}")
-    axes[1].axhline(np.mean([c["sampled"] for c in base]), color="grey", linestyle=":")
+    axes[1].axhline(np.mean([c["sampled"] for c in base if c["arm"] != "before"]), color="grey", linestyle=":")
     axes[1].set_xticks(range(len(ARMS)), [NAMES[arm] for arm in ARMS], rotation=20)
     axes[0].set_title("validation accuracy by learning rate, seed 0")
-    axes[1].set_title("test accuracy (o sampled, x greedy, dotted: before)")
+    axes[1].set_title("test accuracy (o sampled, x greedy, dotted: first stage)")
     for axis, rate in zip(axes[2:], rates, strict=True):
         for arm, colour in (("redi", "C0"), ("redi-symmetric", "C1")):
             logs = [log_of(Path(args.out, f"{arm}-{rate:g}-seed{c['seed']}")) for c in high
@@ -264,10 +280,9 @@ def draw(args: Args, sweep: Any, cells: Any, base: Any, high: Any, path: Path) -
 
 def verdict(base: Any, sweep: Any, best: dict[str, float], cells: Any, high: Any) -> tuple[bool, dict[str, Any]]:
     """Both claims, with what they rest on."""
-    before = [{"arm": "before", "seed": seed, "tokens": 0, **c} for seed, c in enumerate(base)]
     rows = [
         {"arm": c["arm"], "seed": c["seed"], "metric": metric, "value": c[how], "tokens_or_samples": c["tokens"]}
-        for c in [*before, *cells]
+        for c in [*base, *cells]
         for how, metric in (("sampled", "accuracy_sampled"), ("greedy", "accuracy_greedy"))
     ]
     sampled = {arm: [c["sampled"] for c in cells if c["arm"] == arm] for arm in ARMS}
@@ -277,7 +292,10 @@ def verdict(base: Any, sweep: Any, best: dict[str, float], cells: Any, high: Any
         "rows": rows,
         "claim": CLAIM,
         "confirmed": all(x > 0 for arm in BASELINES for x in ahead[arm]),
-        "accuracy": {arm: spread(values) for arm, values in sampled.items()},
+        "accuracy": {
+            arm: spread([c["sampled"] for c in [*base, *cells] if c["arm"] == arm])
+            for arm in dict.fromkeys(c["arm"] for c in [*base, *cells])
+        },
         "redi_ahead_of": {arm: {**spread(values), "by_seed": values} for arm, values in ahead.items()},
         "sweep": sweep,
         "best_rate": best,
@@ -286,7 +304,7 @@ def verdict(base: Any, sweep: Any, best: dict[str, float], cells: Any, high: Any
     }
     tried = {arm: [c["lr"] for c in sweep if c["arm"] == arm] for arm in ARMS}
     inside = all(min(tried[arm]) < rate < max(tried[arm]) for arm, rate in best.items())
-    return inside and all(len(values) == len(base) for values in sampled.values()), figures
+    return inside and len({len(values) for values in sampled.values()}) == 1, figures
 
 
 def fallen(high: Any) -> list[float]:

@@ -19,10 +19,10 @@ COMMON = {"bench", "ok", "seeds", "commit", "versions", "machine", "wall_s"}
 @pytest.mark.parametrize(
     ("best", "tried"),
     [
-        (3e-4, [3e-5, 1e-4, 3e-4, 1e-3]),
+        (3e-4, [1e-5, 3e-5, 1e-4, 3e-4, 1e-3]),
         (3e-6, [1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3]),
-        (1e-3, [3e-5, 1e-4, 3e-4, 1e-3, 3e-3]),
-        (1e-2, [3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]),  # there is no further one
+        (1e-3, [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3]),
+        (1e-2, [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]),  # there is no further one
         (1e-6, [1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3]),
     ],
 )
@@ -71,7 +71,7 @@ def cells(**sampled: list[float]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("ours", "confirmed"), [([0.6, 0.51], True), ([0.9, 0.5], False)])
 def test_the_verdict(ours: list[float], confirmed: bool) -> None:
-    base = [{"sampled": 0.1, "greedy": 0.2}] * 2
+    base = [{"arm": "before", "seed": seed, "tokens": 0, "sampled": 0.1, "greedy": 0.2} for seed in (0, 1)]
     sweep = [{"arm": arm, "lr": rate} for arm in redi.ARMS for rate in (1e-4, 3e-4, 1e-3)]
     high = runs(redi=(False,) * 3, symmetric=(True,) * 3)
     best = dict.fromkeys(redi.ARMS, 3e-4)
@@ -79,7 +79,7 @@ def test_the_verdict(ours: list[float], confirmed: bool) -> None:
     assert ok and figures["confirmed"] is confirmed and figures["collapse"]["confirmed"]
     assert figures["redi_ahead_of"]["dpo"]["by_seed"] == pytest.approx([x - 0.5 for x in ours])
     row = {"arm": "redi", "seed": 0, "metric": "accuracy_sampled", "value": ours[0], "tokens_or_samples": 7}
-    assert row in figures["rows"] and len(figures["rows"]) == 2 * 2 * (len(redi.ARMS) + 1)
+    assert row in figures["rows"] and len(figures["rows"]) == 2 * len(cells()) + 4
     at_an_end = redi.verdict(base, sweep, {**best, "sft": 1e-3}, cells(redi=ours), high)
     assert not at_an_end[0]
 
