@@ -1,6 +1,7 @@
 """Command lines: arguments from a dataclass, one clear line and exit code 2 for a user's mistake.
 
-``reasongym list | play | check | eval | export | sandbox`` (also ``python -m reasongym``) is at the end of this file.
+``reasongym list | play | check | eval | export | pairs | sandbox`` (also ``python -m reasongym``) is at the end of
+this file.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from reasongym import parts
 from reasongym.core import Tokenizer, UserError
 from reasongym.export import Export, export_command
+from reasongym.pairs import Pairs, pairs_command
 from reasongym.sandbox.command import Sandbox, sandbox_command
 
 A = TypeVar("A")
@@ -196,7 +198,7 @@ class Eval:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The script ``reasongym``."""
-    commands: Any = List | Play | Check | Eval | Export | Sandbox
+    commands: Any = List | Play | Check | Eval | Export | Pairs | Sandbox
     run(lambda command: _COMMANDS[type(command)](command), commands, argv, prog="reasongym")
 
 
@@ -291,5 +293,6 @@ _COMMANDS: dict[type, Callable[[Any], None]] = {
     Check: _check,
     Eval: _eval,
     Export: export_command,
+    Pairs: pairs_command,
     Sandbox: sandbox_command,
 }

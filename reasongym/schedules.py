@@ -18,6 +18,13 @@ def warmup_cosine(step: int, total: int, warmup: int = 0, floor: float = 1.0) ->
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+def warmup_linear(step: int, total: int, warmup: int = 0, floor: float = 0.0) -> float:
+    """Learning-rate factor: linear up over ``warmup`` steps, then linear from 1 to ``floor`` at ``total``."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 1 - (1 - floor) * min(1.0, (step - warmup) / max(1, total - warmup))
+
+
 @dataclass(frozen=True)
 class Constant:
     """The same budget at every step."""

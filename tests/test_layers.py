@@ -26,6 +26,7 @@ TIERS = [
     ["evaluate"],
     ["reasongym"],  # __init__.py, which exports the public names of all the above
     ["report", "adapters", "export"],
+    ["pairs"],
     ["cli"],
     ["__main__", "agents", "examples", "benchmarks"],
 ]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,40 +24,39 @@ FOLDER = Path(__file__).resolve().parents[1] / "examples" / "papers"
 RECIPES = sorted(FOLDER.glob("*.py"))
 
 
-def commands(recipe: Path) -> dict[str, str]:
-    """The commands of a recipe, by name."""
+def commands(recipe: Path) -> dict[str, tuple[Any, str]]:
+    """The commands of a recipe, by name, each with the agent that it imports."""
     spec = importlib.util.spec_from_file_location(recipe.stem, recipe)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return {name.lower(): text for name, text in vars(module).items() if name.isupper()}
+    (agent,) = [found for found in vars(module).values() if hasattr(found, "Args")]
+    return {name.lower(): (agent, text) for name, text in vars(module).items() if name.isupper()}
 
 
-COMMANDS = {f"{recipe.stem} {name}": text for recipe in RECIPES for name, text in commands(recipe).items()}
+COMMANDS = {f"{recipe.stem} {name}": found for recipe in RECIPES for name, found in commands(recipe).items()}
+GRPO = [name for name, (agent, _) in COMMANDS.items() if agent is grpo]
 
 
-def parsed(text: str) -> grpo.Args:
-    return cli.parse(grpo.Args, shlex.split(text))
+def parsed(command: str) -> Any:
+    agent, text = COMMANDS[command]
+    return cli.parse(agent.Args, shlex.split(text))
 
 
 def test_each_system_has_one() -> None:
-    assert [r.stem for r in RECIPES] == [
-        "adaptthink",
-        "autothink",
-        "hapo",
-        "laser",
-        "long2short",
-        "mr_rlvr",
-        "open_rs",
-        "siri",
-    ]
+    names = ["adaptthink", "autothink", "hapo", "laser", "long2short", "mr_rlvr", "open_rs", "redi", "siri"]
+    assert [r.stem for r in RECIPES] == names
     assert all({"miniature"} < set(commands(recipe)) for recipe in RECIPES)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_resolves(command: str) -> None:
-    args = parsed(COMMANDS[command])
-    grpo.check(args)
+    COMMANDS[command][0].check(parsed(command))
+
+
+@pytest.mark.parametrize("command", GRPO)
+def test_every_part_of_it_exists(command: str) -> None:
+    args = parsed(command)
     for family, spec in (("rewards", args.shaper), ("schedules", args.schedule), ("curriculum", args.curriculum)):
         if spec:
             parts.make(family, spec)
@@ -66,7 +66,7 @@ def test_every_command_resolves(command: str) -> None:
 
 
 def test_mr_rlvr_poses_masks_and_order_in_its_first_stage_alone() -> None:
-    stages = {name: str(parsed(COMMANDS[f"mr_rlvr {name}"]).env_settings) for name in commands(FOLDER / "mr_rlvr.py")}
+    stages = {name: str(parsed(f"mr_rlvr {name}").env_settings) for name in commands(FOLDER / "mr_rlvr.py")}
     posed = {name: ("masked(" in said, "reorder(" in said) for name, said in stages.items()}
     assert posed == {
         "miniature": (True, True),
@@ -95,7 +95,8 @@ def test_another_word_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name.endswith("miniature")])
 def test_the_miniatures_run(command: str, tmp_path: Path) -> None:
-    small = {"steps": 1, "prompts": 2, "group": 4, "tensorboard": False}
-    args = replace(parsed(COMMANDS[command]), model="tiny", out=str(tmp_path), **small)  # what came before is not there
-    grpo.main(args)
+    agent = COMMANDS[command][0]
+    few = {"prompts": 2, "group": 4} if agent is grpo else {"problems": 8}
+    small = {"steps": 1, "model": "tiny", "tensorboard": False}  # what came before is not there
+    agent.main(replace(parsed(command), out=str(tmp_path), **small, **few))
     assert (tmp_path / "step-000001" / "model.safetensors").is_file()
