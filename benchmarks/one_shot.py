@@ -28,7 +28,7 @@ from reasongym.selection import historical_variance, ranked
 DOCS = ROOT / "docs"
 TASK = "register(low=24, high=60)"
 P, G, BUDGET = 16, 8, 96
-RECIPE = f"--prompts {P} --group {G} --updates 4 --loss-norm token --lr 3e-4 --keep 1000 --resume".split()
+RECIPE = f"--prompts {P} --group {G} --updates 4 --loss-norm token --keep 1000 --resume".split()
 DECAY, KL, ENTROPY, SILENT = "--weight-decay 0.01", "--kl 0.001", "--entropy 0.001", "--policy-coef 0"
 WHOLE = f"{DECAY} {KL} {ENTROPY}"
 
@@ -60,6 +60,7 @@ class Args:
     seeds: int = 3
     steps: int = 32
     pool: int = 64
+    lr: float = 1e-4
     checks: int = 4
     """How often each run is asked, evenly over its steps; the last time is the figure."""
     problems: int = 512
@@ -109,7 +110,16 @@ def run(args: Args, arm: str, seed: int) -> list[dict[str, Any]]:
 
     out, every = folder(args, arm, seed), -(-args.steps // args.checks)
     flags = ["--env", "LongCoT-v0", "--model", args.model, "--out", str(out), "--seed", str(seed)]
-    flags += ["--steps", str(args.steps), "--save-every", str(every), *RECIPE, *ARMS[arm].flags.split()]
+    flags += [
+        "--steps",
+        str(args.steps),
+        "--lr",
+        str(args.lr),
+        "--save-every",
+        str(every),
+        *RECIPE,
+        *ARMS[arm].flags.split(),
+    ]
     flags += ["--no-tensorboard", "--save-trajectories", "--curriculum", curriculum(args, ARMS[arm].on, seed)]
     parsed = cli.parse(grpo.Args, flags)
     parsed.env_settings |= {"task": pool(args, seed), "budget": BUDGET}
