@@ -201,7 +201,7 @@ class Merge:
 
     models: tuple[str, ...]
     """Folders with safetensors. What is not weights is copied from the first."""
-    out: str
+    out: str = "runs/merged"
     """A new folder."""
     weights: tuple[float, ...] = ()
     """One for each model, with sum 1; by default all alike."""
