@@ -5,19 +5,26 @@
 Four sub-domains, each a rule that turns some digits into others, and the small model from random weights. A common
 start is trained on all of them; from it one branch a sub-domain, with most of its examples from there. The agent
 `spectrum` asks every checkpoint of all branches, picks a specialist a sub-domain by pass@k, and merges them evenly.
-Once more as in the paper, where all checkpoints are those of one run: here the start, trained on for as many steps as all
-branches have together (the same compute). All are then asked new problems of all sub-domains. What is done is kept in
+Once more as in the paper, where all checkpoints are those of one run: here the start, trained on for as many steps as
+all branches have together (the same compute). All are then asked new problems of all sub-domains. What is done is kept in
 ``--out``: a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.report import finish
+from reasongym import cli, parts
 from reasongym.core import Problem, UserError, Verdict
+from reasongym.metrics import mean_ci95
 
 KINDS = ("reverse", "sort", "next", "sums")
 
@@ -58,7 +65,8 @@ def written(digits: Any) -> str:
 
 TASKS = {kind: f"benchmarks.merge:Digits(kind={kind!r})" for kind in KINDS}
 SHARE = 0.7  # of a branch's examples that are of its own sub-domain
-RECIPE = "--env LongCoT-v0 --env.budget 12 --batch 32 --row 512 --keep 1000 --resume --no-tensorboard".split()
+BATCH = 32
+RECIPE = f"--env LongCoT-v0 --env.budget 12 --batch {BATCH} --row 512 --keep 1000 --resume --no-tensorboard".split()
 PROBE = "--env LongCoT-v0 --env.budget 12 --problems 48 --k 2 --attempts 8 --resume".split()
 CLAIM = "the even merge of specialists is better on the mean of all sub-domains than the best single specialist"
 
@@ -111,7 +119,11 @@ def run(args: Args, seed: int) -> list[dict[str, Any]]:
         merged, specialists = pick(out / f"spectrum {name}", seed, runs)
         asked |= {f"specialist in {kind}, {name}": folder for kind, folder in specialists.items()}
         asked[f"merge, {name}"] = merged
-    return [{"arm": arm, "seed": seed, "model": model, **ask(args, model, seed)} for arm, model in asked.items()]
+    whole = args.start + args.branch * len(KINDS)  # behind a merge, and behind the one long run
+    steps = {arm: args.start if arm == "start" else whole for arm in asked}
+    steps |= {arm: args.start + args.branch for arm in asked if arm.endswith(", branches") and "merge" not in arm}
+    named = [{"arm": arm, "seed": seed, "model": model, "examples": BATCH * steps[arm]} for arm, model in asked.items()]
+    return [{**these, **ask(args, these["model"], seed)} for these in named]
 
 
 def train(out: Path, seed: int, steps: int, every: int, weights: Sequence[float], more: list[str]) -> str:
@@ -159,7 +171,7 @@ def verdict(cells: list[dict[str, Any]]) -> dict[str, Any]:
     plain = {c["seed"]: c["value"] for c in cells if c["arm"] == "one long run"}
     over = [c["value"] - plain[c["seed"]] for c in cells if c["arm"] == "merge, branches"]
     rows = [
-        {"arm": c["arm"], "seed": c["seed"], "metric": metric, "value": value, "tokens_or_samples": None}
+        {"arm": c["arm"], "seed": c["seed"], "metric": metric, "value": value, "tokens_or_samples": c["examples"]}
         for c in cells
         for metric, value in {"mean of all sub-domains": c["value"], **c["by"]}.items()
     ]
