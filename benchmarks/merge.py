@@ -6,8 +6,8 @@ Four sub-domains, each a rule that turns some digits into others, and the small 
 start is trained on all of them; from it one branch a sub-domain, with most of its examples from there. The agent
 `spectrum` asks every checkpoint of all branches, picks a specialist a sub-domain by pass@k, and merges them evenly.
 Once more as in the paper, where all checkpoints are those of one run: here the start, trained on for as many steps as
-all branches have together (the same compute). All are then asked new problems of all sub-domains. What is done is kept in
-``--out``: a run that was stopped goes on.
+all branches have together (the same compute). All are then asked new problems of all sub-domains. What is done is kept
+in ``--out``: a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ TASKS = {kind: f"benchmarks.merge:Digits(kind={kind!r})" for kind in KINDS}
 SHARE = 0.7  # of a branch's examples that are of its own sub-domain
 BATCH = 32
 RECIPE = f"--env LongCoT-v0 --env.budget 12 --batch {BATCH} --row 512 --keep 1000 --resume --no-tensorboard".split()
-PROBE = "--env LongCoT-v0 --env.budget 12 --problems 48 --k 2 --attempts 8 --resume".split()
+PROBE = "--env LongCoT-v0 --env.budget 12 --problems 32 --k 2 --attempts 8 --resume".split()
 CLAIM = "the even merge of specialists is better on the mean of all sub-domains than the best single specialist"
 
 
@@ -109,7 +109,7 @@ def run(args: Args, seed: int) -> list[dict[str, Any]]:
     rest = (1 - SHARE) / (len(KINDS) - 1)
     branches = {
         kind: train(
-            out / kind, seed + 1, args.branch, args.branch // 3, [SHARE if k == kind else rest for k in KINDS], on
+            out / kind, seed + 1, args.branch, args.branch // 2, [SHARE if k == kind else rest for k in KINDS], on
         )
         for kind in KINDS
     }

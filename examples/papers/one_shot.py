@@ -7,8 +7,8 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
     python examples/papers/one_shot.py --curriculum "oneshot('ID')"          the miniature, on the one that you name
     python examples/papers/one_shot.py paper --dry-run    the paper's, for a large GPU; paper_log is its log
 
-The ablations of its Table 5: ``--weight-decay 0``, ``--kl 0``, ``--entropy 0``, ``--policy-coef 0``. What the form of the
-answer brings alone: ``--shaper format``.
+The ablations of its Table 5: ``--weight-decay 0``, ``--kl 0``, ``--entropy 0``, ``--policy-coef 0``. What the form of
+the answer brings alone: ``--shaper format``.
 """
 
 from reasongym import cli
