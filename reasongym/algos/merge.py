@@ -46,24 +46,27 @@ def merge_folders(folders: Sequence[str | Path], out: str | Path, weights: Seque
     stored = [_stored(Path(folder)) for folder in folders]
     for folder, tensors in zip(folders, stored, strict=True):
         _same_keys(stored[0].keys(), tensors.keys(), str(folder))
-    draft = out.with_name(f".{out.name}")
-    shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(folders[0], draft, ignore=shutil.ignore_patterns(*_OWN))
+        for name, tensor in tensors.items():
+            _same_kind(name, stored[0][name].kind, tensor.kind)
     files: dict[Path, list[str]] = {}  # the shards are those of the first
     for name, tensor in stored[0].items():
         files.setdefault(tensor.file, []).append(name)
-    for file, names in files.items():
-        _write(draft / file.name, {name: [tensors[name] for tensors in stored] for name in names}, parts)
-    draft.rename(out)
+    draft = out.with_name(f".{out.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        shutil.copytree(folders[0], draft, ignore=shutil.ignore_patterns(*_OWN))
+        for file, names in files.items():
+            _write(draft / file.name, {name: [tensors[name] for tensors in stored] for name in names}, parts)
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return out
 
 
 def _mean(name: str, tensors: Sequence[Tensor], parts: Sequence[float]) -> Tensor:
     first = tensors[0]
     for tensor in tensors[1:]:
-        if (tensor.shape, tensor.dtype) != (first.shape, first.dtype):
-            kinds = " and ".join(f"{tuple(t.shape)} {t.dtype}".replace("torch.", "") for t in (first, tensor))
-            raise UserError(f"merge: {name} is {kinds}: merge models of one architecture and type")
+        _same_kind(name, *(f"{t.dtype} {[*t.shape]}" for t in (first, tensor)))
     if not first.is_floating_point():
         if not all(torch.equal(first, tensor) for tensor in tensors):
             raise UserError(f"merge: {name} is {first.dtype} and differs: there is no mean of it")
@@ -88,6 +91,11 @@ def _same_keys(first: Any, other: Any, where: str) -> None:
         raise UserError(f"merge: {where} and the first model differ in {', '.join(wrong[:3])}: merge one architecture")
 
 
+def _same_kind(name: str, first: str, other: str) -> None:
+    if first != other:
+        raise UserError(f"merge: {name} is {first} and {other}: merge models of one architecture and type")
+
+
 # --- safetensors: 8 bytes that count a JSON header, the header, and the tensors' bytes one after another
 
 
@@ -99,6 +107,10 @@ class _Stored:
     begin: int
     end: int
     entry: dict[str, Any]  # what its file's header says of it
+
+    @property
+    def kind(self) -> str:
+        return f"{self.entry['dtype']} {self.entry['shape']}"
 
     def read(self) -> Tensor:
         with self.file.open("rb") as file:
@@ -145,8 +157,5 @@ def _write(path: Path, tensors: Mapping[str, Sequence[_Stored]], parts: Sequence
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
-            kinds = {stored.entry["dtype"] for stored in tensors[name]}
-            if len(kinds) > 1:
-                raise UserError(f"merge: {name} is {' and '.join(sorted(kinds))}: merge models of one type")
             merged = _mean(name, [stored.read() for stored in tensors[name]], parts)
             file.write(merged.contiguous().view(-1).view(torch.uint8).numpy().data)

@@ -82,7 +82,7 @@ def test_models_that_do_not_match_are_refused(tmp_path: Path, kind: str) -> None
     folders = [stored(tmp_path / name, state) for name, state in (("a", first), ("b", second))]
     with pytest.raises(UserError, match=said):
         merge_folders(folders, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
 
 def test_counters_must_agree(tmp_path: Path) -> None:
@@ -92,6 +92,7 @@ def test_counters_must_agree(tmp_path: Path) -> None:
     for call in (lambda: merge([same, other]), lambda: merge_folders(folders[:2], tmp_path / "out")):
         with pytest.raises(UserError, match="n is .*differs"):
             call()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "c"]  # nothing half-written either
     merge_folders([folders[0], folders[2]], tmp_path / "out")
     assert load_file(tmp_path / "out" / "model-0.safetensors")["n"].tolist() == [1, 2]
 
@@ -159,13 +160,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
 def test_memory_is_that_of_a_few_tensors(tmp_path: Path) -> None:
-    """Four models of 96 MiB in one file each, tensors of 4 MiB: far less than one model is ever held."""
+    """Three models of 64 MiB in one file each, tensors of 4 MiB: a part of one model is held."""
     tensor = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0))
-    state = {f"t{i}": tensor.clone() for i in range(24)}
-    folders = [str(stored(tmp_path / f"m{i}", state)) for i in range(4)]
+    state = {f"t{i}": tensor.clone() for i in range(16)}
+    folders = [str(stored(tmp_path / f"m{i}", state)) for i in range(3)]
     program = [sys.executable, "-c", MEASURED, str(tmp_path / "out"), *folders]
     done = subprocess.run(program, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 48 * 1024, f"{int(done.stdout) / 1024:.0f} MiB"
+    assert int(done.stdout) < 40 * 1024, f"{int(done.stdout) / 1024:.0f} MiB"
     merged = load_file(tmp_path / "out" / "model-0.safetensors")
-    assert len(merged) == 24 and torch.allclose(merged["t23"], tensor)
+    assert len(merged) == 16 and torch.allclose(merged["t15"], tensor)
