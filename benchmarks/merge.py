@@ -34,7 +34,7 @@ class Digits:
     """``r2719=`` and the digits turned by a rule: reversed, sorted, each one more (mod 10), or summed up (mod 10)."""
 
     kind: str = "reverse"
-    size: int = 6
+    size: int = 5
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -74,7 +74,7 @@ CLAIM = "the even merge of specialists is better on the mean of all sub-domains 
 @dataclass
 class Args:
     seeds: int = 3
-    start: int = 500
+    start: int = 600
     """SFT steps of the common start."""
     branch: int = 150
     """Of each branch; the one long run has as many as all of them."""

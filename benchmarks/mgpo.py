@@ -1,6 +1,6 @@
 """MGPO against GRPO at equal samples: does it help to learn most from problems that are right half of the time?
 
-    python -m benchmarks.mgpo --seeds 3 [--steps 32] [--out runs/mgpo] [--save]
+    python -m benchmarks.mgpo --seeds 3 [--steps 24] [--out runs/mgpo] [--save]
 
 The demonstration's model and task with thoughts of 6 to 66 digits, so that a batch has problems that are nearly always
 right and some that hardly ever are. The arms differ in MGPO's lambda alone (0 is GRPO), and see the same problems. All
@@ -35,8 +35,8 @@ CLAIM = "at equal samples MGPO (lambda 1) ends above GRPO"
 @dataclass
 class Args:
     seeds: int = 3
-    steps: int = 32
-    checks: int = 4
+    steps: int = 24
+    checks: int = 3
     """How often each run is asked, evenly over its steps; the last time is the figure."""
     problems: int = 1024
     """At the end; on the way a quarter."""

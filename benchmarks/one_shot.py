@@ -1,6 +1,6 @@
 """Does one training problem lift the accuracy on others? GRPO on a single one, and which term of the loss does it.
 
-    python -m benchmarks.one_shot --seeds 3 [--steps 32] [--out runs/one_shot] [--save]
+    python -m benchmarks.one_shot --seeds 3 [--steps 24] [--out runs/one_shot] [--save]
 
 At each seed, first the run on a pool of problems (the demonstration's task and model) with the whole loss: its log
 ranks the pool by historical variance. Then, with as many attempts, runs on the best-ranked problem alone with the terms
@@ -58,10 +58,10 @@ CLAIM = "one training problem, chosen by historical variance, lifts the accuracy
 @dataclass
 class Args:
     seeds: int = 3
-    steps: int = 32
+    steps: int = 24
     pool: int = 64
     lr: float = 1e-4
-    checks: int = 4
+    checks: int = 3
     """How often each run is asked, evenly over its steps; the last time is the figure."""
     problems: int = 512
     """At the end; on the way a quarter."""

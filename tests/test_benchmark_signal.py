@@ -15,7 +15,7 @@ from reasongym.core import UserError
 COMMON = {"bench", "ok", "seeds", "commit", "versions", "machine", "wall_s", "rows", "claim", "confirmed"}
 
 
-def shot(arm: str, seed: int, value: float, step: int = 32, metric: str = "accuracy") -> dict[str, Any]:
+def shot(arm: str, seed: int, value: float, step: int = 24, metric: str = "accuracy") -> dict[str, Any]:
     return {"arm": arm, "seed": seed, "step": step, "metric": metric, "value": value}
 
 
@@ -30,7 +30,7 @@ def test_one_shot_is_confirmed_by_the_interval_over_seeds() -> None:
     found = told([0.2, 0.25, 0.3])
     assert found["gains"]["one: policy"]["mean"] == pytest.approx(0.25) and set(found["order"]) == set(one_shot.ARMS)
     assert len(found["rows"]) == 3 * (1 + len(one_shot.ARMS))
-    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 32 * 128}
+    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 24 * 128}
 
 
 def test_the_one_shot_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_problems_that_are_asked_are_in_no_pool() -> None:
     assert len(asked) == 20 and not asked & {posed.problem(i).id for i in range(8)}
 
 
-def mg(arm: str, seed: int, value: float, step: int = 32) -> dict[str, Any]:
+def mg(arm: str, seed: int, value: float, step: int = 24) -> dict[str, Any]:
     return {"arm": arm, "seed": seed, "step": step, "value": value, "by": {third: value for third in mgpo.THIRDS}}
 
 
@@ -76,14 +76,14 @@ def test_mgpo_is_compared_seed_by_seed(tmp_path: Path) -> None:
         arms = {"before": [0.3] * 3, "GRPO": plain, "MGPO, lambda 4": plain}
         arms["MGPO, lambda 1"] = [a + b for a, b in zip(plain, more, strict=True)]
         return [
-            mg(arm, s, v, 0 if arm == "before" else 32) for arm, values in arms.items() for s, v in enumerate(values)
+            mg(arm, s, v, 0 if arm == "before" else 24) for arm, values in arms.items() for s, v in enumerate(values)
         ]
 
     found = mgpo.verdict(mgpo.Args(), cells([0.02, 0.03, 0.025]))
     assert found["confirmed"] and found["less_grpo"]["MGPO, lambda 1"]["mean"] == pytest.approx(0.025)
     assert found["less_grpo"]["MGPO, lambda 4"]["mean"] == 0
     assert not mgpo.verdict(mgpo.Args(), cells([0.02, -0.03, 0.025]))["confirmed"]
-    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 32 * 128} and len(found["rows"]) == 4 * 4 * 3
+    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 24 * 128} and len(found["rows"]) == 4 * 4 * 3
     assert "MGPO, lambda 4" in mgpo.table(mgpo.Args(), cells([0, 0, 0]))
 
 
@@ -94,10 +94,10 @@ def test_the_rules_of_the_sub_domains(kind: str) -> None:
     problem = task.sample(rng)
     given = [int(c) for c in problem.prompt[2:-1]]
     by_hand = {
-        "reverse": [given[5 - i] for i in range(6)],
+        "reverse": [given[4 - i] for i in range(5)],
         "sort": sorted(given),
         "next": [(d + 1) % 10 for d in given],
-        "sums": [sum(given[: i + 1]) % 10 for i in range(6)],
+        "sums": [sum(given[: i + 1]) % 10 for i in range(5)],
     }[kind]
     assert problem.prompt[:2] == kind[:2] and problem.answer == "".join(map(str, by_hand))
     shown = task.demonstrate(problem, rng)
