@@ -18,7 +18,7 @@ pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
 from reasongym import cli, parts
-from reasongym.agents import grpo
+from reasongym.agents import grpo, sft, spectrum
 from reasongym.rewards.autothink import ELLIPSIS
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "papers"
@@ -91,3 +91,17 @@ def test_the_miniatures_run(command: str, tmp_path: Path) -> None:
     args = replace(parsed(command), steps=1, prompts=2, group=4, out=str(tmp_path), tensorboard=False)
     grpo.main(args)
     assert (tmp_path / "step-000001" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_the_phases_of_vibethinker_follow_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each finds what the one before left, in the folders that the recipe names."""
+    monkeypatch.chdir(tmp_path)
+    first, second, third = (parsed(f"vibethinker {name}") for name in ("sft", "spectrum", "miniature"))
+    sft.main(replace(first, steps=2, batch=1, save_every=1, tensorboard=False))
+    spectrum.main(replace(second, problems=2, attempts=2, k=1))
+    assert len((tmp_path / second.out / "probes.jsonl").read_text().splitlines()) == 2 * 3
+    merged = f"{second.out}/merged"
+    assert merged in (module_of(FOLDER / "vibethinker.py").__doc__ or "")
+    grpo.main(replace(third, model=merged, steps=1, prompts=2, group=2, tensorboard=False))
+    assert third.mgpo_lambda == 1 and (tmp_path / third.out / "step-000001").is_dir()
