@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from reasongym import cli, parts
 from reasongym.algos import checkpoint
-from reasongym.algos.advantages import ADVANTAGES, informative
+from reasongym.algos.advantages import ADVANTAGES, informative, mgpo
 from reasongym.algos.losses import policy_loss, token_logprobs
 from reasongym.core import Batch, Sampling, UserError
 from reasongym.metrics import tool_means
@@ -30,7 +30,7 @@ from reasongym.report.log import RunLog
 from reasongym.report.traces import save_traces
 from reasongym.rollout import Rows, pack, rollout
 from reasongym.schedules import warmup_cosine
-from reasongym.shaping import Truth
+from reasongym.shaping import Truth, columns
 
 PROBES = 1 << 40  # where the random streams of probes begin, far from those of any step
 
@@ -65,6 +65,8 @@ class Args:
     top_p: float = 1.0
     top_k: int = 0
     advantage: Literal["grpo", "dr_grpo", "rloo", "identity"] = "grpo"
+    mgpo_lambda: float = 0.0
+    """MGPO: how much less groups count whose accuracy is far from a half; 0 is off."""
     loss_norm: Literal["trajectory", "token", "constant"] = "trajectory"
     """What the loss is divided by; "constant" is --budget tokens a trajectory."""
     ratio: Literal["token", "sequence", "geometric"] = "token"
@@ -74,6 +76,8 @@ class Args:
     dual_clip: float | None = None
     tis: float | None = None
     """Cap of the truncated importance weight between engine and trainer."""
+    policy_coef: float = 1.0
+    """Weight of the policy term; 0 trains on the entropy and KL terms alone."""
     kl: float = 0.0
     """Weight of the KL to the first model."""
     entropy: float = 0.0
@@ -134,7 +138,7 @@ def main(args: Args) -> None:
         args = replace(args, budget=schedule(step)) if schedule else args
         batch, tried = collect(args, policy, envs, curriculum, shaper, step)
         rewards = shaper(batch)
-        advantages = ADVANTAGES[args.advantage](rewards)
+        advantages = ADVANTAGES[args.advantage](rewards) * mgpo(columns(batch).score, args.mgpo_lambda)
         rng = np.random.default_rng((args.seed, step, 1))
         constant = float(args.budget or envs[0].unwrapped.thinking.budget)  # type: ignore[attr-defined]
         sampled_s = time.perf_counter() - started
@@ -196,6 +200,7 @@ def check(args: Args) -> None:
         args, 1, "steps", "prompts", "group", "updates", "micro_tokens", "slots", "save_every", "keep", "budget"
     )
     cli.at_least(args, 0, "dynamic", "top_k", "tis", "kl", "clip_low", "clip_high", "lr", "warmup", "seed")
+    cli.at_least(args, 0, "mgpo_lambda", "policy_coef")
 
 
 def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: Any, step: int) -> tuple[Batch, Batch]:
@@ -299,6 +304,7 @@ def micro_loss(
         kl=args.kl,
         entropy=entropy,
         entropy_coef=args.entropy,
+        policy_coef=args.policy_coef,
     )
     drift = ((logp.detach() - behaviour).abs() * mask).sum() / mask.sum().clamp(min=1)
     return loss, {**figures, "drift": drift.item()}

@@ -42,7 +42,7 @@ from reasongym.rows import Row, read_rows
 from reasongym.schedules import warmup_cosine, warmup_linear
 from reasongym.tokenizer import Chat
 
-SCHEDULES = {"linear": warmup_linear, "cosine": warmup_cosine}
+DECAYS = {"linear": warmup_linear, "cosine": warmup_cosine}
 SIDES = ("chosen", "rejected")
 
 
@@ -94,7 +94,8 @@ class Args:
     micro_tokens: int = 1 << 15
     """Padded tokens of a micro-batch; a pair is never split."""
     lr: float = 1e-6
-    schedule: Literal["linear", "cosine"] = "linear"
+    decay: Literal["linear", "cosine"] = "linear"
+    """Of the learning rate, after the warm-up."""
     warmup: float = 0.1
     """Share of the steps."""
     floor: float = 0.0
@@ -158,7 +159,7 @@ def main(args: Args) -> None:
         started = time.perf_counter()
         batch = [encoded(rows[i], tokenizer, args) for i in members(step, args.batch, len(rows), args.seed)]
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * SCHEDULES[args.schedule](step, steps, round(args.warmup * steps), args.floor)
+            group["lr"] = args.lr * DECAYS[args.decay](step, steps, round(args.warmup * steps), args.floor)
         figures = update(model, optimizer, batch, args, reference)
         collapsed = monitor(figures["chosen"]) and args.on_collapse != "ignore"
         seconds, lr = time.perf_counter() - started, optimizer.param_groups[0]["lr"]

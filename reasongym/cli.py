@@ -1,7 +1,7 @@
 """Command lines: arguments from a dataclass, one clear line and exit code 2 for a user's mistake.
 
-``reasongym list | play | check | eval | export | pairs | sandbox`` (also ``python -m reasongym``) is at the end of
-this file.
+``reasongym list | play | check | eval | export | merge | pairs | rank | sandbox`` (or ``python -m reasongym``) is at
+the end.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from reasongym import parts
 from reasongym.core import Tokenizer, UserError
 from reasongym.export import Export, export_command
 from reasongym.pairs import Pairs, pairs_command
+from reasongym.report.ranking import Rank, rank_command
 from reasongym.sandbox.command import Sandbox, sandbox_command
 
 A = TypeVar("A")
@@ -196,9 +197,21 @@ class Eval:
     seed: int = 0
 
 
+@dataclass
+class Merge:
+    """Write the weighted mean of the weights of models with one architecture and a common start (VibeThinker)."""
+
+    models: tuple[str, ...]
+    """Folders with safetensors. What is not weights is copied from the first."""
+    out: str = "runs/merged"
+    """A new folder."""
+    weights: tuple[float, ...] = ()
+    """One for each model, with sum 1; by default all alike."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The script ``reasongym``."""
-    commands: Any = List | Play | Check | Eval | Export | Pairs | Sandbox
+    commands: Any = List | Play | Check | Eval | Export | Merge | Pairs | Rank | Sandbox
     run(lambda command: _COMMANDS[type(command)](command), commands, argv, prog="reasongym")
 
 
@@ -272,6 +285,13 @@ def _eval(command: Eval) -> None:
         Path(command.out, "summary.json").write_text(json.dumps(whole, indent=2, default=repr) + "\n")
 
 
+def _merge(command: Merge) -> None:
+    from reasongym.algos.merge import merge_folders
+
+    merge_folders(command.models, command.out, command.weights or None)
+    print(f"model: {command.out}")
+
+
 def _budgets(text: str) -> list[int | None]:
     try:
         found = sorted({int(word) for word in text.split(",")}) if text else [None]
@@ -293,6 +313,8 @@ _COMMANDS: dict[type, Callable[[Any], None]] = {
     Check: _check,
     Eval: _eval,
     Export: export_command,
+    Merge: _merge,
     Pairs: pairs_command,
+    Rank: rank_command,
     Sandbox: sandbox_command,
 }

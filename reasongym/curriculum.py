@@ -1,14 +1,14 @@
-"""Which problems come next: of one level, of a ladder that is climbed, or of a window that slides."""
+"""Which problems come next: of one level, of a ladder that is climbed, of a window that slides, or of a finite set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from reasongym.core import Batch, Problem, Task, UserError
+from reasongym.core import Batch, FiniteTask, Problem, Task, UserError
 from reasongym.metrics import pass_at_k
 
 _TRIES = 1000  # draws for one problem on the right side of the split
@@ -190,6 +190,62 @@ class Window:
         return _chosen(sample, task, level, validates=False) if self.apart else sample()
 
 
+@dataclass
+class Epochs:
+    """Every problem of a finite task once an epoch, in a new order each time: what a history of each one needs."""
+
+    seed: int = 0
+    taken: int = field(default=0, init=False)  # problems so far
+
+    def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
+        """The next ``n``; an epoch may end among them."""
+        every = _finite(task)
+        places = [divmod(self.taken + i, len(every)) for i in range(n)]
+        orders = {epoch: np.random.default_rng((self.seed, epoch)).permutation(len(every)) for epoch, _ in places}
+        self.taken += n
+        return [every.problem(int(orders[epoch][at])) for epoch, at in places]
+
+    def update(self, batch: Batch) -> None:
+        """Nothing to learn."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is."""
+        return {"taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.taken = state["taken"]
+
+
+@dataclass
+class OneShot:
+    """One problem of a finite task, or a few, again and again: ``which`` are their indices or ids.
+
+    Each of k problems fills n // k places of n; which ones get one more, where k does not divide n, is drawn.
+
+    Source: 1-shot RLVR, arXiv 2504.20571, section 3; ypwang61/One-Shot-RLVR ``data/train/one_shot_rlvr`` (128 copies).
+    Differs: the official data has only k that divide the batch; the copies are made here, not in the data.
+    """
+
+    which: int | str | Sequence[int | str] = 0
+    _found: list[Problem] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.which, int | str) and len(self.which) == 0:
+            raise UserError("oneshot: which=[] names no problem; give an index or an id, or a list of them")
+
+    def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
+        """``n`` copies."""
+        if not self._found:
+            names = [self.which] if isinstance(self.which, int | str) else self.which
+            self._found = [_named(_finite(task), name) for name in names]
+        k = len(self._found)
+        return [*self._found * (n // k), *(self._found[i] for i in rng.permutation(k)[: n % k])]
+
+    def update(self, batch: Batch) -> None:
+        """Nothing to learn."""
+
+
 def held_out(problem: Problem) -> bool:
     """Whether a problem is on the validation side of the split, which its content alone decides."""
     return int(problem.id, 16) % _HELD_OUT == 0
@@ -217,3 +273,19 @@ def _last_level(task: Any) -> int | None:
 
 def _member(problem: Problem) -> str:
     return str(problem.data.get("task", ""))
+
+
+def _finite(task: Task) -> FiniteTask:
+    if not isinstance(task, FiniteTask):
+        raise UserError(f"curriculum: {task!r} has no list of problems: wrap it, as in \"pool(task='register', n=64)\"")
+    return task
+
+
+def _named(task: FiniteTask, name: int | str) -> Problem:
+    """A problem by its index or its id."""
+    if isinstance(name, int) and 0 <= name < len(task):
+        return task.problem(name)
+    for i in range(len(task)) if isinstance(name, str) else ():
+        if (problem := task.problem(i)).id == name:
+            return problem
+    raise UserError(f"oneshot: there is no problem {name!r} among the {len(task)}: give an index from 0 or an id")

@@ -408,3 +408,11 @@ def test_fractions_are_equal_iff_their_values_are(a: Fraction, b: Fraction, k: i
     gold = rf"\frac{{{a.numerator}}}{{{a.denominator}}}"
     assert answers.equal(f"{k * a.numerator}/{k * a.denominator}", gold)
     assert answers.equal(f"{b.numerator}/{b.denominator}", gold) == (a == b)
+
+
+@pytest.mark.parametrize(
+    ("said", "score"), [("12.8", 1), ("12.80", 1), ("12.7", 0), ("12.70", 0), (r"8\sqrt[3]{4}", 0)]
+)
+def test_neighbouring_decimals_are_different_answers(said: str, score: int) -> None:
+    """1-shot RLVR (2504.20571), acceptance case h: pi_1's label is 12.8, whatever the cube root of 2048 is."""
+    assert answers.check(rf"\boxed{{{said}}}", "12.8").score == score

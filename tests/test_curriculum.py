@@ -9,8 +9,9 @@ import pytest
 
 from reasongym import Problem, Trajectory, UserError, Verdict
 from reasongym.core import Batch
-from reasongym.curriculum import Ladder, Uniform, Window, held_out
+from reasongym.curriculum import Epochs, Ladder, OneShot, Uniform, Window, held_out
 from reasongym.tasks.mixture import Mixture
+from reasongym.tasks.pool import Pool
 
 
 @dataclass(frozen=True)
@@ -206,3 +207,54 @@ def test_the_window_ends_with_the_task() -> None:
     window.problems(Numbers(levels=(7,)), np.random.default_rng(0), 1)
     window.update(attempts([Problem.of("x", level=1)], [[1.0]]))
     assert window.highs == {}
+
+
+# --- finite sets
+
+POOL = Pool("register", n=10)
+IDS = [POOL.problem(i).id for i in range(10)]
+
+
+def drawn(part: Epochs | OneShot, n: int, seed: int = 0) -> list[str]:
+    return [p.id for p in part.problems(POOL, np.random.default_rng(seed), n)]
+
+
+def test_every_epoch_has_every_problem_once_in_a_new_order() -> None:
+    part = Epochs(seed=3)
+    ids = [name for step in range(5) for name in drawn(part, 6, step)]  # 30 in steps that do not divide an epoch
+    epochs = [ids[:10], ids[10:20], ids[20:]]
+    assert all(sorted(epoch) == sorted(IDS) for epoch in epochs) and epochs[0] != epochs[1] != epochs[2]
+    again = Epochs(seed=3)
+    drawn(again, 12)
+    other = Epochs(seed=3)
+    other.load_state_dict(again.state_dict())
+    assert drawn(other, 18, 9) == ids[12:] and drawn(Epochs(seed=4), 30) != ids
+
+
+def test_one_problem_fills_the_batch() -> None:
+    """1-shot RLVR, section 3.3: the chosen row is duplicated to 128."""
+    assert drawn(OneShot(4), 128) == [IDS[4]] * 128
+    assert drawn(OneShot(IDS[7]), 3) == [IDS[7]] * 3
+
+
+def test_each_of_k_problems_has_an_equal_share() -> None:
+    """Acceptance case d: 64 + 64 and 32 * 4; where k does not divide the batch, counts differ by one, by lot."""
+    for k, share in ((2, 64), (4, 32)):
+        got = drawn(OneShot(list(range(k))), 128)
+        assert {name: got.count(name) for name in set(got)} == dict.fromkeys(IDS[:k], share)
+    uneven = [drawn(OneShot([0, 1, IDS[2]]), 8, seed) for seed in range(40)]
+    counts = [tuple(got.count(name) for name in IDS[:3]) for got in uneven]
+    assert set(counts) == {(2, 3, 3), (3, 2, 3), (3, 3, 2)}
+    assert {name for seed in range(40) for name in drawn(OneShot([0, 1, 2]), 2, seed)} == set(IDS[:3])
+
+
+@pytest.mark.parametrize("which", [10, -1, "0" * 16, []])
+def test_a_problem_that_is_not_there(which: int | str | list[int]) -> None:
+    with pytest.raises(UserError, match="oneshot"):
+        drawn(OneShot(which), 2)
+
+
+@pytest.mark.parametrize("part", [Epochs(), OneShot()])
+def test_an_endless_task_has_no_list_of_problems(part: Epochs | OneShot) -> None:
+    with pytest.raises(UserError, match="pool"):
+        part.problems(Numbers(), np.random.default_rng(0), 2)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Lowest first. A name stands for the module and for everything under it that has no name of its own here.
 TIERS = [
     ["core"],
-    ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "spaces", "fences"],
+    ["parts", "tokenizer", "thinking", "metrics", "rows", "schedules", "selection", "spaces", "fences"],
     ["answers", "cnf", "hints", "repetition", "sandbox", "shaping", "algos.normalise"],
     ["sql", "judging", "worked"],
     ["discriminators"],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,25 +18,31 @@ pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
 from reasongym import cli, parts
-from reasongym.agents import grpo
+from reasongym.agents import grpo, sft, spectrum
 from reasongym.rewards.autothink import ELLIPSIS
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "papers"
 RECIPES = sorted(FOLDER.glob("*.py"))
 
 
-def commands(recipe: Path) -> dict[str, tuple[Any, str]]:
-    """The commands of a recipe, by name, each with the agent that it imports."""
+def module_of(recipe: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(recipe.stem, recipe)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    (agent,) = [found for found in vars(module).values() if hasattr(found, "Args")]
-    return {name.lower(): (agent, text) for name, text in vars(module).items() if name.isupper()}
+    return module
+
+
+def commands(recipe: Path) -> dict[str, tuple[Any, str]]:
+    """The commands of a recipe, by name, each with its agent: the one that AGENTS names, or the recipe's only one."""
+    module = module_of(recipe)
+    texts = {name.lower(): text for name, text in vars(module).items() if name.isupper() and isinstance(text, str)}
+    imported = [found for found in vars(module).values() if hasattr(found, "Args")]
+    other = grpo if grpo in imported else imported[0]
+    return {name: (getattr(module, "AGENTS", {}).get(name, other), text) for name, text in texts.items()}
 
 
 COMMANDS = {f"{recipe.stem} {name}": found for recipe in RECIPES for name, found in commands(recipe).items()}
-GRPO = [name for name, (agent, _) in COMMANDS.items() if agent is grpo]
 
 
 def parsed(command: str) -> Any:
@@ -44,23 +51,21 @@ def parsed(command: str) -> Any:
 
 
 def test_each_system_has_one() -> None:
-    names = ["adaptthink", "autothink", "hapo", "laser", "long2short", "mr_rlvr", "open_rs", "redi", "siri"]
-    assert [r.stem for r in RECIPES] == names
+    wanted = "adaptthink autothink hapo laser long2short mr_rlvr one_shot open_rs redi siri vibethinker"
+    assert [r.stem for r in RECIPES] == wanted.split()
     assert all({"miniature"} < set(commands(recipe)) for recipe in RECIPES)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_resolves(command: str) -> None:
-    COMMANDS[command][0].check(parsed(command))
-
-
-@pytest.mark.parametrize("command", GRPO)
-def test_every_part_of_it_exists(command: str) -> None:
-    args = parsed(command)
-    for family, spec in (("rewards", args.shaper), ("schedules", args.schedule), ("curriculum", args.curriculum)):
-        if spec:
+    agent, args = COMMANDS[command][0], parsed(command)
+    agent.check(args)
+    for family, kind in (("rewards", "shaper"), ("schedules", "schedule"), ("curriculum", "curriculum")):
+        if spec := getattr(args, kind, ""):
             parts.make(family, spec)
-    parts.make("tasks", args.env_settings["task"])
+    tasks = [args.env_settings["task"]] if "task" in args.env_settings else list(getattr(args, "probes", {}).values())
+    for task in tasks:
+        parts.make("tasks", task)
     if "thinking" in args.env_settings:
         assert parts.make("thinking", args.env_settings["thinking"]).prefix == ELLIPSIS
 
@@ -100,3 +105,17 @@ def test_the_miniatures_run(command: str, tmp_path: Path) -> None:
     small = {"steps": 1, "model": "tiny", "tensorboard": False}  # what came before is not there
     agent.main(replace(parsed(command), out=str(tmp_path), **small, **few))
     assert (tmp_path / "step-000001" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_the_phases_of_vibethinker_follow_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each finds what the one before left, in the folders that the recipe names."""
+    monkeypatch.chdir(tmp_path)
+    first, second, third = (parsed(f"vibethinker {name}") for name in ("sft", "spectrum", "miniature"))
+    sft.main(replace(first, steps=2, batch=1, save_every=1, tensorboard=False))
+    spectrum.main(replace(second, problems=2, attempts=2, k=1))
+    assert len((tmp_path / second.out / "probes.jsonl").read_text().splitlines()) == 2 * 3
+    merged = f"{second.out}/merged"
+    assert merged in (module_of(FOLDER / "vibethinker.py").__doc__ or "")
+    grpo.main(replace(third, model=merged, steps=1, prompts=2, group=2, tensorboard=False))
+    assert third.mgpo_lambda == 1 and (tmp_path / third.out / "step-000001").is_dir()

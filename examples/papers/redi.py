@@ -33,7 +33,7 @@ MINIATURE_STAGE2 = """
 # 32768 and rope_theta 300000 in its config.json. There every token weighs the same, here every response.
 STAGE1 = """
   --data data/openr1-math-right.jsonl --model data/Qwen2.5-Math-1.5B-32k --device cuda --dtype bfloat16
-  --loss sft --epochs 5 --batch 128 --lr 5e-5 --schedule linear --warmup 0.1 --weight-decay 1e-4
+  --loss sft --epochs 5 --batch 128 --lr 5e-5 --decay linear --warmup 0.1 --weight-decay 1e-4
   --max-tokens 32768 --micro-tokens 32768 --seed 42
   --out runs/papers/redi-stage1
 """
@@ -41,7 +41,7 @@ STAGE1 = """
 # 53,175 pairs with prompts of at most 800 tokens and responses of at most 19,000; 5 * 77629 / 128 steps came before.
 STAGE2 = """
   --data data/openr1-math-pairs.jsonl --model runs/papers/redi-stage1/step-003033 --device cuda --dtype bfloat16
-  --loss redi --alpha 0.8 --epochs 1 --batch 32 --lr 1e-6 --schedule linear --warmup 0.1 --weight-decay 1e-4
+  --loss redi --alpha 0.8 --epochs 1 --batch 32 --lr 1e-6 --decay linear --warmup 0.1 --weight-decay 1e-4
   --max-tokens 19800 --truncation end --micro-tokens 32768 --seed 42
   --out runs/papers/redi-stage2
 """

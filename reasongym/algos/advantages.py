@@ -69,6 +69,26 @@ def identity(rewards: ArrayLike) -> Rewards:
     return np.where(valid, r, 0.0)
 
 
+def mgpo(scores: ArrayLike, strength: float = 1.0, p0: float = 0.5) -> Rewards:
+    """What groups' advantages are multiplied by, less the further their accuracy p is from ``p0``: [P, G] to [P, 1].
+
+    ``exp(-strength * D)`` with ``D = p ln(p / p0) + (1 - p) ln((1 - p) / (1 - p0))``: 1 where p is p0, less towards all
+    right and all wrong. ``scores`` are the truth, not shaped rewards; right is a score of 1. 0 is GRPO.
+
+    Source: VibeThinker-1.5B, arXiv 2511.06221, section 3.4 (no training code is public).
+    Differs: none in the weight. The paper does not say which deviation its advantage divides by: ours is `grpo`'s,
+    unbiased. It weighs up groups of extreme p, which this takes back in part.
+    """
+    s, valid = _checked(scores)
+    if strength < 0 or not 0 < p0 < 1:
+        raise UserError(f"mgpo: strength={strength} must be at least 0, and p0={p0} between 0 and 1")
+    n = valid.sum(axis=1, keepdims=True)
+    p = np.where(n > 0, (valid & (s >= 1)).sum(axis=1, keepdims=True) / np.maximum(n, 1), p0)
+    right = p * np.log(np.where(p > 0, p, 1.0) / p0)  # 0 ln 0 is 0
+    wrong = (1 - p) * np.log(np.where(p < 1, 1 - p, 1.0) / (1 - p0))
+    return np.asarray(np.exp(-strength * (right + wrong)))
+
+
 def informative(rewards: ArrayLike) -> NDArray[np.bool_]:
     """Which groups have a spread of rewards among their valid members, [P, G] to [P].
 

@@ -156,10 +156,11 @@ def policy_loss(
     kl_unbiased: bool = False,
     entropy: Tensor | None = None,
     entropy_coef: float = 0.0,
+    policy_coef: float = 1.0,
 ) -> tuple[Tensor, dict[str, float]]:
     """The clipped policy loss of a (micro-)batch, and statistics of its masked tokens.
 
-    ``sum(weight * mask * (tis * surrogate + kl * k3 - entropy_coef * entropy))``
+    ``sum(weight * mask * (policy_coef * tis * surrogate + kl * k3 - entropy_coef * entropy))``
 
     All tensors are [N, T - 1]; ``advantages`` and ``weight`` may be [N]. ``old_logp=None`` means
     on-policy: the ratio is 1 and its gradient that of REINFORCE. The settings of the field:
@@ -167,6 +168,8 @@ def policy_loss(
     * GRPO and PPO: the defaults. DAPO: ``clip_high=0.28`` and ``loss_norm="token"``. Dr. GRPO:
       ``loss_norm="constant"`` and its advantage. Delethink: ``dual_clip=3, tis=2``, ``loss_norm="trajectory"``.
     * GSPO: ``ratio="geometric", clip_low=3e-4, clip_high=4e-4``, ``loss_norm="trajectory"``.
+    * 1-shot RLVR's ablations: ``policy_coef=0`` leaves the entropy and KL terms alone, whatever the rewards
+      (``pg_loss_coeff`` of One-Shot-RLVR ``verl/workers/actor/dp_actor.py``).
 
     The gradient of plain k3 is not that of the KL; ``kl_unbiased`` multiplies it by the importance
     ratio, which makes it so (arXiv 2512.02556; TRL 1.16's default).
@@ -183,6 +186,7 @@ def policy_loss(
     loss, clipped = clipped_surrogate(log_ratio.exp(), advantages, clip_low, clip_high, dual_clip)
     if tis is not None:
         loss = loss * truncated_importance(old, _given(behaviour_logp, "tis", "behaviour_logp"), tis)
+    loss = policy_coef * loss
     if kl:
         k3 = kl_k3(logp, _given(ref_logp, "kl", "ref_logp"))
         loss = loss + kl * (k3 * log_ratio.exp() if kl_unbiased else k3)

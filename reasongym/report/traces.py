@@ -1,14 +1,14 @@
-"""Trajectories as JSON lines."""
+"""Trajectories as JSON lines, and what they say of each problem."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reasongym.core import Trajectory
+from reasongym.core import Trajectory, UserError
 
 
 def as_dict(trajectory: Trajectory, **more: Any) -> dict[str, Any]:
@@ -37,3 +37,27 @@ def save_traces(path: str | Path, trajectories: Iterable[Trajectory], **more: An
     with draft.open("w") as file:
         file.writelines(json.dumps(as_dict(t, **more), default=repr) + "\n" for t in trajectories)
     draft.replace(path)
+
+
+@dataclass(frozen=True)
+class Visits:
+    """A problem in the course of a run."""
+
+    prompt: str
+    rates: list[float]  # the mean score of its valid attempts, at each step that had any
+
+
+def histories(run: str | Path) -> dict[str, Visits]:
+    """By problem id, from what a run of an agent with ``--save-trajectories`` left in its folder."""
+    found: dict[str, Visits] = {}
+    for path in sorted(Path(run, "trajectories").glob("step-*.jsonl")):
+        scores: dict[str, list[float]] = {}
+        for line in map(json.loads, path.read_text().splitlines()):
+            if line["verdict"]["valid"]:
+                found.setdefault(line["id"], Visits(line["prompt"], []))
+                scores.setdefault(line["id"], []).append(line["verdict"]["score"])
+        for name, these in scores.items():
+            found[name].rates.append(sum(these) / len(these))
+    if not found:
+        raise UserError(f"{run} has no trajectories: train with --save-trajectories")
+    return found

@@ -256,6 +256,45 @@ def test_the_kl_to_the_first_model_holds_the_policy_and_entropy_spreads_it(
     assert all(p.grad is None for p in reference.parameters())
 
 
+@pytest.mark.parametrize("terms", [{"entropy": 0.1}, {"kl": 0.1}, {"kl": 0.1, "entropy": 0.1}])
+def test_without_the_policy_term_the_rewards_move_nothing(
+    recorded: Batch, blank: str, terms: dict[str, Any], arguments: Callable[..., grpo.Args]
+) -> None:
+    """The ablations of 1-shot RLVR (2504.20571, Table 5; ``pg_loss_coeff``): entropy and KL alone, on every attempt."""
+    args, reference = arguments(policy_coef=0.0, **terms), HF(blank).model.eval()
+    ends = []
+    for sign in (1.0, -1.0):
+        model = HF(blank).model
+        with torch.no_grad():
+            model.lm_head.weight *= 3  # away from the reference and from the highest entropy
+        start = {k: v.clone() for k, v in model.state_dict().items()}
+        packed = pack(recorded, sign * ADVANTAGES["grpo"](Truth()(recorded)), silent=True)
+        figures = grpo.update(model, torch.optim.SGD(model.parameters(), lr=1.0), packed, args, reference)
+        assert figures["grad_norm"] > 0 and not same(start, model.state_dict())
+        ends.append(model.state_dict())
+    assert same(*ends)
+
+
+def test_mgpo_weighs_each_group_by_its_accuracy(
+    recorded: Batch, blank: str, tmp_path: Path, arguments: Callable[..., grpo.Args]
+) -> None:
+    """The agent's step is that of the advantages times the weight; 0 is plain GRPO, to the last bit."""
+    runs = {}
+    for name, strength in {"grpo": {}, "off": {"mgpo_lambda": 0.0}, "on": {"mgpo_lambda": 8.0}}.items():
+        grpo.main(arguments(tmp_path / name, save_trajectories=True, prompts=8, **strength))
+        runs[name] = tmp_path / name / "run"
+    assert same(*(weights(runs[name] / "step-000002") for name in ("grpo", "off")))
+    assert metrics(runs["grpo"]) == metrics(runs["off"])
+    assert not same(*(weights(runs[name] / "step-000002") for name in ("grpo", "on")))
+    lines = [(run / "trajectories" / "step-000000.jsonl").read_text().splitlines() for run in runs.values()]
+    first = [[json.loads(line)["verdict"]["score"] for line in these] for these in lines]
+    assert first[0] == first[2]  # the same attempts in the first step: what differs is the weight
+    rates = np.array(first[0]).reshape(8, 4).mean(axis=1)
+    assert len(set(rates) - {0.0, 1.0}) > 1, "these attempts must be of more than one difficulty"
+    norms = {name: metrics(run)[0]["grad_norm"] for name, run in runs.items()}
+    assert norms["on"] < norms["grpo"]
+
+
 def test_batches_without_a_gradient_do_no_harm(
     model: Any, recorded: Batch, blank: str, arguments: Callable[..., grpo.Args]
 ) -> None:
@@ -593,6 +632,8 @@ def test_the_numbers_of_that_run_move(uninterrupted: grpo.Args) -> None:
         ({"group": 0}, "--group"),
         ({"dynamic": -1}, "--dynamic"),
         ({"seed": -1}, "--seed"),
+        ({"policy_coef": -1.0}, "--policy-coef"),
+        ({"mgpo_lambda": -1.0}, "--mgpo-lambda"),
         ({"dual_clip": 1.0}, "--dual-clip"),
         ({"keep": 0}, "--keep"),
         ({"lr": float("nan")}, "--lr"),

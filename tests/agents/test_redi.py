@@ -288,12 +288,12 @@ def test_sft_needs_no_wrong_responses(tmp_path: Path, arguments: Callable[..., r
 
 
 @pytest.mark.parametrize(
-    ("schedule", "rates"), [("linear", [0.5, 1.0, 1.0, 0.7, 0.4]), ("cosine", [0.5, 1.0, 1.0, 0.775, 0.325])]
+    ("decay", "rates"), [("linear", [0.5, 1.0, 1.0, 0.7, 0.4]), ("cosine", [0.5, 1.0, 1.0, 0.775, 0.325])]
 )
 def test_the_rate_goes_up_and_down(
-    schedule: Any, rates: list[float], saved: str, arguments: Callable[..., redi.Args]
+    decay: Any, rates: list[float], saved: str, arguments: Callable[..., redi.Args]
 ) -> None:
-    args = arguments(data=saved, schedule=schedule, steps=5, warmup=0.4, floor=0.1, lr=1e-3)
+    args = arguments(data=saved, decay=decay, steps=5, warmup=0.4, floor=0.1, lr=1e-3)
     redi.main(args)
     assert [line["lr"] for line in metrics(args.out)] == pytest.approx([1e-3 * x for x in rates])
 

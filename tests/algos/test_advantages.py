@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from reasongym.algos.advantages import ADVANTAGES, dr_grpo, grpo, identity, informative, rloo
+from reasongym.algos.advantages import ADVANTAGES, dr_grpo, grpo, identity, informative, mgpo, rloo
 from reasongym.algos.normalise import token_weights
 from reasongym.core import UserError
 
@@ -33,6 +33,61 @@ def test_grpo_population_and_eps() -> None:
 def test_dr_grpo_and_rloo_golden() -> None:
     assert_allclose(dr_grpo([[1, 0, 0, 1], [4, 0, 2, 0]]), [[0.5, -0.5, -0.5, 0.5], [2.5, -1.5, 0.5, -1.5]])
     assert_allclose(rloo([[1, 0, 0, 1], [4, 0, 2, 0]]), np.array([[2, -2, -2, 2], [10, -6, 2, -6]]) / 3)
+
+
+def test_the_large_advantage_of_a_rare_error() -> None:
+    """1-shot RLVR (2504.20571), acceptance case e: 7 of 8 right; all right gives nothing."""
+    assert_allclose(grpo([[1] * 7 + [0]])[0], [*[0.353552] * 7, -2.474867], atol=1e-6)
+    assert_array_equal(grpo([[1] * 8]), np.zeros((1, 8)))
+
+
+def right(k: int, of: int = 8) -> list[float]:
+    return [1.0] * k + [0.0] * (of - k)
+
+
+@pytest.mark.parametrize(
+    ("strength", "weights"),
+    [
+        (0, [1, 1, 1, 1, 1]),
+        (1, [0.5, 0.728785, 0.877383, 0.968910, 1]),
+        (2, [0.25, 0.531127, 0.769800, 0.938786, 1]),
+        (4, [0.0625, 0.282096, 0.592593, 0.881319, 1]),
+    ],
+)
+def test_mgpo_golden(strength: float, weights: list[float]) -> None:
+    """VibeThinker-1.5B (2511.06221), section 3.4: k of 8 right, symmetric about a half; also w = 2^-s exp(s H(p))."""
+    got = mgpo([right(k) for k in range(9)], strength)
+    assert got.shape == (9, 1)
+    assert_allclose(got[:, 0], [*weights, *weights[-2::-1]], atol=5e-7)
+    p = np.arange(1, 8) / 8
+    nats = -p * np.log(p) - (1 - p) * np.log(1 - p)
+    assert_allclose(got[1:8, 0], 2.0**-strength * np.exp(strength * nats))
+
+
+def test_mgpo_deviation_golden() -> None:
+    """D(p) itself, and away from another p0."""
+    d = -np.log(mgpo([right(k) for k in range(5)])[:, 0])
+    assert_allclose(d, [0.693147, 0.316377, 0.130812, 0.031584, 0], atol=5e-7)
+    assert_allclose(-np.log(mgpo([right(2), right(0)], p0=0.25)[:, 0]), [0, np.log(4 / 3)], atol=1e-12)
+
+
+def test_mgpo_weighs_advantages() -> None:
+    """2 of 8 right, by either deviation, times .877383; all right or all wrong stay 0."""
+    scores = [right(2), right(8), right(0)]
+    w = mgpo(scores)
+    assert_allclose(
+        (grpo(scores, std="population") * w)[0, [0, 7]], np.array([1.732051, -0.577350]) * 0.877383, atol=5e-6
+    )
+    assert_allclose((grpo(scores) * w)[0, [0, 7]], np.array([1.620185, -0.540062]) * 0.877383, atol=5e-6)
+    assert_array_equal((grpo(scores) * w)[1:], np.zeros((2, 8)))
+    assert_array_equal(mgpo(scores, 0), np.ones((3, 1)))
+
+
+def test_mgpo_counts_valid_attempts_and_only_full_scores() -> None:
+    assert_allclose(mgpo([[1, nan, 0, nan], [1, 0.9, 0.5, 1], [nan] * 4]), np.ones((3, 1)))
+    for bad in ({"strength": -1}, {"p0": 0}, {"p0": 1}):
+        with pytest.raises(UserError, match="mgpo"):
+            mgpo([[1, 0]], **bad)
 
 
 def test_a_group_of_one() -> None:

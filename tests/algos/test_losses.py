@@ -220,6 +220,33 @@ def test_kl_and_entropy_terms_golden() -> None:
     assert stats["kl_ref"] == pytest.approx(kl_k3(new, ref)[MASK.bool()].mean().item())
 
 
+def test_without_the_policy_term_rewards_do_not_matter() -> None:
+    """1-shot RLVR (2504.20571), acceptance case g: ``pg_loss_coeff`` 0; and what is left is entropy and KL."""
+    new, old, _, ref = random_logps()
+    entropy = torch.rand(3, 5, generator=torch.Generator().manual_seed(3)).double()
+    found = []
+    for advantages in (ADVANTAGES, -7 * ADVANTAGES):
+        logp = new.clone().requires_grad_()
+        terms = {"ref_logp": ref, "kl": 0.1, "entropy": entropy, "entropy_coef": 0.01, "policy_coef": 0.0}
+        loss, _ = policy_loss(logp, old, advantages, MASK, weights(), **terms)  # type: ignore[arg-type]
+        found.append((loss.item(), torch.autograd.grad(loss, logp)[0]))
+    assert found[0][0] == found[1][0] and torch.equal(found[0][1], found[1][1])
+    w = weights()[:, None] * MASK
+    assert found[0][0] == pytest.approx((w * (0.1 * kl_k3(new, ref) - 0.01 * entropy)).sum().item())
+
+
+def test_the_policy_term_has_a_weight_and_entropy_lowers_the_loss() -> None:
+    """Acceptance case f is the sign: more entropy, less loss."""
+    new, old, *_ = random_logps()
+    whole, half = (policy_loss(new, old, ADVANTAGES, MASK, weights(), policy_coef=c)[0].item() for c in (1.0, 0.5))
+    assert half == pytest.approx(whole / 2) and whole != 0
+    low, high = (
+        policy_loss(new, old, ADVANTAGES, MASK, weights(), entropy=e * torch.ones(3, 5).double(), entropy_coef=0.1)[0]
+        for e in (0.5, 2.0)
+    )
+    assert high < low < whole
+
+
 def test_unbiased_kl_has_the_gradient_of_the_kl() -> None:
     """Expectation of the estimator's gradient, taken exactly over a vocabulary of four."""
     logits = torch.tensor([0.3, -1.0, 2.0, 0.1]).double().requires_grad_()
