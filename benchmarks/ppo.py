@@ -48,7 +48,7 @@ class Args:
     seeds: int = 3
     steps: int = 100
     problems: int = 512
-    """New problems at the end, sampled; greedily a quarter. The critic is asked on as many, its rival fitted on others."""
+    """New problems at the end, sampled; greedily a quarter. As many for the critic, and to fit its rival."""
     out: str = "runs/ppo-benchmark"
     model: str = "tiny"
     save: bool = False

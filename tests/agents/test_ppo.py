@@ -276,11 +276,11 @@ def test_it_learns_from_random_weights_with_one_attempt_a_problem(
 ) -> None:
     """What odd texts are, from nothing but their reward: the 95 % interval afterwards lies above the one before."""
     settings = {"task": Parity(6, 8), "budget": 6}
-    ppo.main(arguments(env_settings=settings, steps=16, prompts=64, updates=2, lr=1e-2, critic_lr=1e-2))
+    ppo.main(arguments(env_settings=settings, steps=25, prompts=64, updates=2, lr=1e-2, critic_lr=1e-2))
     envs = cli.make_envs("LongCoT-v0", 128, settings)
     rng = np.random.default_rng(99)
     posed = [envs[0].unwrapped.task.sample(rng) for _ in range(64)]  # type: ignore[attr-defined]
-    ends = (blank, str(tmp_path / "run" / "step-000016"))
+    ends = (blank, str(tmp_path / "run" / "step-000025"))
     before, after = (evaluate(HF(m, slots=128), envs, posed, k=4, deterministic=True) for m in ends)
     assert after.ci95[0] > before.ci95[1] + 0.1, (before.accuracy, after.accuracy)
     lines = metrics(tmp_path / "run")
