@@ -71,7 +71,7 @@ class Args:
     value_lam: float = 1.0
     """The same for what the critic is taught; 1 is the reward that came."""
     whiten: bool = True
-    """Scale a batch's advantages to mean 0 and deviation 1."""
+    """Shift and scale the advantages of a batch's tokens to mean 0 and deviation 1."""
     critic_lr: float = 1e-5
     value_clip: float = 0.2
     """How far a value may move in a step; 0 is as far as it likes."""
@@ -246,8 +246,7 @@ def credit(paid: list[float], said: list[Tokens], args: Args) -> tuple[list[Toke
     values, taught = np.concatenate(said), np.concatenate(returns)
     figures = {"explained_variance": explained_variance(values, taught), "value": float(values.mean())}
     if args.whiten:
-        cuts = np.cumsum([len(v) for v in said])[:-1]
-        advantages = np.split(whiten(np.concatenate(advantages)), cuts)
+        advantages = np.split(whiten(np.concatenate(advantages)), np.cumsum([len(v) for v in said])[:-1])
     return advantages, returns, figures
 
 
@@ -301,8 +300,7 @@ def micro_loss(
             terms |= {"kl": args.kl, "ref_logp": logprobs(reference, rows, args)[0]}
     clips = {"clip_low": args.clip_low, "clip_high": args.clip_high}
     loss, figures = policy_loss(logp, behaviour, advantages, mask, weight, **clips, **terms)
-    values = worth(critic, rows, args)
-    taught, more = value_loss(values, returns, mask, weight, old_values=said, clip=args.value_clip)
+    taught, more = value_loss(worth(critic, rows, args), returns, mask, weight, old_values=said, clip=args.value_clip)
     return loss + taught, {**figures, **more}
 
 
