@@ -72,6 +72,18 @@ def mean_ci95(samples: ArrayLike) -> tuple[float, float]:
     return mean, _t975(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
+def explained_variance(values: ArrayLike, returns: ArrayLike) -> float:
+    """The share of the returns' variance that the values foresee: ``1 - Var(returns - values) / Var(returns)``.
+
+    1 is a perfect critic, 0 one that says the same everywhere; it may be negative. NaN where all returns are equal.
+
+    Source: the usual figure of a critic (openai/baselines ``math_util.py``). Differs: none.
+    """
+    r = _samples("explained_variance", returns)
+    left = r - _samples("explained_variance", values)
+    return float(1.0 - left.var() / r.var()) if r.var() > 0 else math.nan
+
+
 def bootstrap_ci(
     samples: ArrayLike,
     rng: np.random.Generator,

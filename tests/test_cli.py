@@ -70,7 +70,7 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize("agent", ["grpo", "sft", "redi"])
+@pytest.mark.parametrize("agent", ["grpo", "ppo", "sft", "redi"])
 @pytest.mark.parametrize("words", SHARED)
 def test_a_bad_argument_is_one_line_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], agent: str, words: str
@@ -81,7 +81,7 @@ def test_a_bad_argument_is_one_line_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("agent", ["grpo", "sft", "redi"])
+@pytest.mark.parametrize("agent", ["grpo", "ppo", "sft", "redi"])
 def test_tokenizers_that_differ_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], other_model: str, agent: str
 ) -> None:

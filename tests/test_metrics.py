@@ -151,3 +151,14 @@ def test_mcnemar_golden_numbers() -> None:
     assert metrics.mcnemar(first, first)["p"] == 1.0
     with pytest.raises(UserError, match="mcnemar"):
         metrics.mcnemar([True], [])
+
+
+def test_explained_variance_golden_numbers() -> None:
+    returns = [0.0, 1.0, 1.0, 0.0]
+    assert metrics.explained_variance(returns, returns) == 1
+    assert metrics.explained_variance([0.3] * 4, returns) == 0
+    assert metrics.explained_variance([0.25, 0.75, 0.75, 0.25], returns) == pytest.approx(0.75)
+    assert metrics.explained_variance([1.0, 0.0, 0.0, 1.0], returns) == pytest.approx(-3)
+    assert math.isnan(metrics.explained_variance([0.1, 0.2], [1.0, 1.0]))
+    with pytest.raises(UserError, match="explained_variance"):
+        metrics.explained_variance([], [])

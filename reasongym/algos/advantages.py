@@ -1,8 +1,8 @@
-"""Advantages: from the rewards ``[P, G]`` of a batch to one number a trajectory, ``[P, G]``.
+"""Advantages: from the rewards ``[P, G]`` of a batch to one number a trajectory, ``[P, G]``; or, by `gae`, one a token.
 
 Numpy only. NaN marks an invalid trajectory (the host failed): it counts in no mean and no deviation,
 as if it had never been attempted, and its advantage is 0. So is a whole group without a valid member.
-An advantage belongs to a trajectory, never to a training row.
+An advantage belongs to a trajectory or to its tokens, never to a training row.
 """
 
 from __future__ import annotations
@@ -102,6 +102,41 @@ def informative(rewards: ArrayLike) -> NDArray[np.bool_]:
     r, valid = _checked(rewards)
     spread: NDArray[np.bool_] = _spread(r, valid)[:, 0]
     return spread
+
+
+def gae(
+    rewards: ArrayLike, values: ArrayLike, gamma: float = 1.0, lam: float = 1.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Generalised advantages of a trajectory's T sampled tokens, and the returns that its critic is taught, [T] each.
+
+    ``A_t = sum_k (gamma lam)^k delta_{t+k}``, ``delta_t = r_t + gamma V_{t+1} - V_t``, with ``V_T = 0``; the return is
+    ``A_t + V_t``. ``values`` [T] are those of what the policy saw before each sampled token, all windows of the
+    trajectory end to end: a context reset or a tool's output is a step of the environment like any other, and the
+    end, also that of the budget, is an end.
+
+    Source: arXiv 1506.02438, equation 16; the returns are TD(lam)'s, as in arXiv 1707.06347's code.
+    Differs: the sum is made by doubling its reach, log2(T) times, in place of T steps.
+    """
+    r, v = np.asarray(rewards, np.float64), np.asarray(values, np.float64)
+    if r.ndim != 1 or r.shape != v.shape:
+        raise UserError(f"gae: rewards {r.shape} and values {v.shape} must both be [T]")
+    if not (0 <= gamma <= 1 and 0 <= lam <= 1):
+        raise UserError(f"gae: gamma={gamma} and lam={lam} must be from 0 to 1")
+    advantages = r + gamma * np.append(v[1:], 0.0)[: len(v)] - v
+    reach = 1
+    while reach < len(v):
+        advantages[:-reach] += (gamma * lam) ** reach * advantages[reach:]
+        reach *= 2
+    return advantages, advantages + v
+
+
+def whiten(advantages: ArrayLike, eps: float = 1e-8) -> NDArray[np.float64]:
+    """The advantages of a batch's tokens less their mean, over their deviation, [T] to [T].
+
+    Source: the code of arXiv 1707.06347 (openai/baselines ``ppo2``). Differs: over the whole batch, not a mini-batch.
+    """
+    a = np.asarray(advantages, np.float64)
+    return (a - a.mean()) / (a.std() + eps) if a.size else a
 
 
 ADVANTAGES = {"grpo": grpo, "dr_grpo": dr_grpo, "rloo": rloo, "identity": identity}

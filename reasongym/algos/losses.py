@@ -199,6 +199,37 @@ def policy_loss(
     return total, _statistics(mask.bool(), seen, log_ratio.exp())
 
 
+def value_loss(
+    values: Tensor,
+    returns: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    *,
+    old_values: Tensor | None = None,
+    clip: float = 0.0,
+) -> tuple[Tensor, dict[str, float]]:
+    """The critic's loss of a (micro-)batch, ``sum(weight * mask * squared error / 2)``, and statistics.
+
+    All tensors are [N, T - 1]; ``weight`` may be [N]. With ``clip`` a value that has left ``old_values`` +- clip is
+    judged there if that is worse, so that it does not run further.
+
+    Source: openai/baselines ``ppo2/model.py``, the code of arXiv 1707.06347. Differs: none.
+    """
+    weight = _wide(weight, values)
+    _check(values, returns=returns, mask=mask, weight=weight)
+    error = loss = torch.where(mask.bool(), values - returns, 0.0) ** 2
+    clipped = torch.zeros_like(loss, dtype=torch.bool)
+    if clip:
+        moved = (values - _given(old_values, "clip", "old_values")).detach()
+        held = (values.detach() - moved + moved.clamp(-clip, clip) - returns) ** 2
+        clipped = (moved.abs() > clip) & (held > error)
+        loss = torch.where(clipped, held, error)
+    total = torch.where(mask.bool(), 0.5 * weight * loss, 0.0).sum()
+    seen = {"value_error": error, "value_clip_fraction": clipped}
+    statistics = _statistics(mask.bool(), seen, values)
+    return total, {name: statistics[name] for name in seen}
+
+
 def sft_loss(logp: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
     """Negative log-likelihood of the masked tokens, [N, T - 1]: their mean, or their sum under ``weight``.
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from reasongym.algos.advantages import ADVANTAGES, dr_grpo, grpo, identity, informative, mgpo, rloo
+from reasongym.algos.advantages import ADVANTAGES, dr_grpo, gae, grpo, identity, informative, mgpo, rloo, whiten
 from reasongym.algos.normalise import token_weights
 from reasongym.core import UserError
 
@@ -129,6 +129,59 @@ def test_equal_rewards_give_exact_zeros() -> None:
 def test_informative() -> None:
     rewards = [[1, 0, nan], [1, 1, nan], [nan, nan, nan], [0, nan, nan], [0, 0, 0], [0, 0, 1e-9]]
     assert_array_equal(informative(rewards), [True, False, False, False, False, True])
+
+
+def test_gae_golden() -> None:
+    values = [0.25, 0.5, 0.75, 0.0]
+    advantages, returns = gae([0, 0, 0, 1], values)
+    assert_allclose(advantages, [0.75, 0.5, 0.25, 1.0])  # the reward less the value
+    assert_array_equal(returns, [1, 1, 1, 1])
+    one_step, _ = gae([0, 0, 0, 1], values, lam=0)
+    assert_allclose(one_step, [0.25, 0.25, -0.75, 1.0])
+    half, taught = gae([0, 0, 0, 1], values, gamma=0.5, lam=0.5)
+    deltas = [0.5 * 0.5 - 0.25, 0.5 * 0.75 - 0.5, 0.5 * 0 - 0.75, 1 - 0]
+    assert_allclose(half, [deltas[0] + deltas[1] / 4 + deltas[2] / 16 + 1 / 64,
+                           deltas[1] + deltas[2] / 4 + 1 / 16, deltas[2] + 1 / 4, 1])  # fmt: skip
+    assert_allclose(taught, half + values)
+    assert_allclose(gae([0.3, -0.1], [0.0, 0.0], gamma=0.9, lam=1)[1], [0.3 - 0.09, -0.1])
+    assert gae([], [])[0].shape == (0,) and gae([2.0], [0.5])[0] == [1.5]
+
+
+@given(
+    st.lists(st.tuples(st.floats(-2, 2), st.floats(-2, 2)), min_size=1, max_size=40),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_gae_is_its_recursion(tokens: list[tuple[float, float]], gamma: float, lam: float) -> None:
+    rewards, values = np.array(tokens).T
+    wanted, ahead, following = np.zeros(len(tokens)), 0.0, 0.0
+    for t in reversed(range(len(tokens))):
+        ahead = rewards[t] + gamma * following - values[t] + gamma * lam * ahead
+        wanted[t], following = ahead, values[t]
+    advantages, returns = gae(rewards, values, gamma, lam)
+    assert_allclose(advantages, wanted, atol=1e-9)
+    assert_allclose(returns, wanted + values, atol=1e-9)
+
+
+def test_a_perfect_critic_leaves_no_advantage() -> None:
+    rewards = np.array([0.5, 0.0, 0.25, 1.0])
+    values = np.cumsum(rewards[::-1])[::-1]
+    for lam in (0.0, 0.5, 1.0):
+        assert_allclose(gae(rewards, values, lam=lam)[0], 0, atol=1e-12)
+
+
+def test_whiten() -> None:
+    assert_allclose(whiten([1.0, 3.0, 5.0]), np.array([-2, 0, 2]) / np.sqrt(8 / 3), rtol=1e-6)
+    assert_array_equal(whiten([0.5, 0.5]), [0, 0])
+    assert whiten([]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "rewards, values, kw", [([1, 2], [1], {}), ([[1]], [[1]], {}), ([1], [1], {"gamma": 1.1}), ([1], [1], {"lam": -1})]
+)
+def test_gae_refuses(rewards: list[float], values: list[float], kw: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="gae"):
+        gae(rewards, values, **kw)
 
 
 def test_shapes_and_settings_are_checked() -> None:

@@ -16,6 +16,7 @@ from reasongym.algos.losses import (
     sft_loss,
     token_logprobs,
     truncated_importance,
+    value_loss,
 )
 from reasongym.algos.normalise import LossNorm, token_weights
 from reasongym.core import UserError
@@ -332,6 +333,59 @@ def test_what_is_masked_cannot_matter(ratio: str, junk: float) -> None:
     (loss, grad, stats), (clean_loss, clean_grad, clean_stats) = run(junk), run(-0.5)
     assert loss == clean_loss and stats == clean_stats
     torch.testing.assert_close(grad, clean_grad, rtol=0, atol=0)
+
+
+# -- the critic's loss ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value, old, target, loss, active, slope",
+    [
+        (0.6, 0.5, 1.0, 0.16, False, -0.4),  # within the clip
+        (0.9, 0.5, 1.0, 0.09, True, 0.0),  # has left it on the way to the target: judged at 0.7
+        (0.1, 0.5, 1.0, 0.81, False, -0.9),  # has left it the wrong way: judged where it is
+        (0.9, 0.5, 0.6, 0.09, False, 0.3),
+    ],
+)
+def test_value_clip_golden(value: float, old: float, target: float, loss: float, active: bool, slope: float) -> None:
+    v = torch.tensor([[value, NAN]], dtype=torch.float64, requires_grad=True)
+    returns, mask = torch.tensor([[target, NAN]]).double(), torch.tensor([[1, 0]])
+    got, stats = value_loss(v, returns, mask, torch.ones(1), old_values=torch.tensor([[old, NAN]]).double(), clip=0.2)
+    assert got.item() == pytest.approx(loss / 2) and stats["value_clip_fraction"] == active
+    assert stats["value_error"] == pytest.approx((value - target) ** 2)
+    (grad,) = torch.autograd.grad(got, v)
+    assert grad[0, 0].item() == pytest.approx(slope) and grad[0, 1] == 0
+    free, stats = value_loss(v, returns, mask, torch.ones(1))
+    assert free.item() == pytest.approx((value - target) ** 2 / 2) and stats["value_clip_fraction"] == 0
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.1])
+@pytest.mark.parametrize("seed", range(3))
+def test_value_gradient_is_that_of_finite_differences(clip: float, seed: int) -> None:
+    values, returns, old, _ = random_logps(seed)
+    rest = {"mask": MASK, "weight": weights(), "old_values": old, "clip": clip}
+    assert torch.autograd.gradcheck(lambda v: value_loss(v, returns, **rest)[0], (values.requires_grad_(),))  # type: ignore[arg-type]
+
+
+def test_value_losses_of_micro_batches_add_up() -> None:
+    values, returns, old, _ = random_logps(2)
+    whole, stats = value_loss(values, returns, MASK, weights(), old_values=old, clip=0.1)
+    by_hand = torch.where((values - old).abs() > 0.1, (old + (values - old).clamp(-0.1, 0.1) - returns) ** 2, 0)
+    by_hand = torch.maximum((values - returns) ** 2, by_hand) * MASK * weights()[:, None] / 2
+    assert whole.item() == pytest.approx(by_hand.sum().item()) and 0 < stats["value_clip_fraction"] < 1
+    parts = [
+        value_loss(values[[n]], returns[[n]], MASK[[n]], weights()[[n]], old_values=old[[n]], clip=0.1)[0]
+        for n in range(3)
+    ]
+    assert sum(parts).item() == pytest.approx(whole.item(), rel=1e-12)  # type: ignore[union-attr]
+
+
+def test_value_loss_refuses() -> None:
+    v = torch.zeros(3, 5)
+    with pytest.raises(UserError, match="old_values"):
+        value_loss(v, v, MASK, torch.ones(3), clip=0.2)
+    with pytest.raises(UserError, match="returns"):
+        value_loss(v, v[:2], MASK, torch.ones(3))
 
 
 # -- token log-probabilities --------------------------------------------------------------------------
