@@ -246,18 +246,18 @@ def train(args: Args, data: Data, embedding: nn.Module) -> tuple[Network, float]
     for epoch in tqdm(range(now["epoch"], args.epochs), initial=now["epoch"], total=args.epochs, desc="router"):
         if now["waited"] >= args.patience:
             break
-        loss = one_epoch(args, epoch, network, optimizer, lossy, learned, embedding)
-        figures = {"loss": loss}
-        if (epoch + 1) % args.validate_every == 0 or epoch + 1 == args.epochs:
-            raw, truth = logits_of(network, held, embedding, args), held["label"]
-            figures["held_out_loss"] = lossy(raw, truth.to(raw)).item()
-            better = figures["held_out_loss"] < now["loss"]
-            weights = {name: value.clone() for name, value in network.state_dict().items()}
-            best = (figures["held_out_loss"], weights, 0) if better else (now["loss"], now["best"], now["waited"] + 1)
-            now = dict(zip(("loss", "best", "waited"), best, strict=True))
-            now |= {"epoch": epoch + 1, "network": weights, "optimizer": optimizer.state_dict()}
-            write(file, now)
+        figures = {"loss": one_epoch(args, epoch, network, optimizer, lossy, learned, embedding)}
+        look = (epoch + 1) % args.validate_every == 0 or epoch + 1 == args.epochs
+        if look:
+            raw = logits_of(network, held, embedding, args)
+            figures["held_out_loss"] = lossy(raw, held["label"].to(raw)).item()
         log.write(epoch, **figures)
+        if look:
+            weights = {name: value.clone() for name, value in network.state_dict().items()}
+            if figures["held_out_loss"] < now["loss"]:
+                now |= {"loss": figures["held_out_loss"], "best": weights, "waited": -1}
+            now |= {"epoch": epoch + 1, "waited": now["waited"] + 1, "network": weights}
+            write(file, now | {"optimizer": optimizer.state_dict()})
     log.close()
     network.load_state_dict(now["best"])
     scores, truth = logits_of(network, held, embedding, args).sigmoid().cpu().numpy(), held["label"].numpy() == 1
@@ -316,12 +316,13 @@ def compare(args: Args, small: HF, large: HF, envs: Sequence[Any], network: Netw
     rows = []
     for name, policy in (("small", small), ("large", large), ("routed", routed)):
         done = evaluate(policy, envs, problems, sampling=Sampling(args.temperature), seed=args.seed)
-        tokens = sum(t.length for t in done.attempts)
         said = share(c for t in done.attempts for c in t.info["completions"])
-        said = {"small": (tokens, 0), "large": (0, tokens)}.get(name, said)
         figures = {k: done.summary()[k] for k in ("accuracy", "ci95", "thought_tokens", "wall_s")}
-        average = {how: average_parameters(*said, *sizes, counted=how) for how in ("said", "run")}  # type: ignore[arg-type]
-        rows.append({"arm": name, **figures, "large_share": said[1] / sum(said), "parameters": average})
+        figures["large_share"] = said[1] / sum(said) if name == "routed" else float(name == "large")
+        for how in ("said", "run"):
+            routed_size = average_parameters(*said, *sizes, counted=how) if name == "routed" else 0
+            figures[f"parameters_{how}"] = {"small": sizes[0], "large": sizes[1]}.get(name, routed_size)
+        rows.append({"arm": name, **figures})
         print(json.dumps(rows[-1]))
     about = {"threshold": threshold, "router": network.shape.size, "small": sizes[0], "large": sizes[1]}
     Path(args.out, "evaluation.json").write_text(json.dumps({**about, "arms": rows}, indent=2) + "\n")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,40 +17,43 @@ pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
 from reasongym import cli, parts
-from reasongym.agents import grpo
+from reasongym.agents import grpo, router
 from reasongym.rewards.autothink import ELLIPSIS
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "papers"
 RECIPES = sorted(FOLDER.glob("*.py"))
 
 
-def commands(recipe: Path) -> dict[str, str]:
-    """The commands of a recipe, by name."""
+def commands(recipe: Path) -> dict[str, tuple[Any, str]]:
+    """The commands of a recipe, by name, each with its agent: the one that AGENTS names, else grpo."""
     spec = importlib.util.spec_from_file_location(recipe.stem, recipe)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return {name.lower(): text for name, text in vars(module).items() if name.isupper()}
+    texts = {name.lower(): text for name, text in vars(module).items() if name.isupper() and isinstance(text, str)}
+    return {name: (getattr(module, "AGENTS", {}).get(name, grpo), text) for name, text in texts.items()}
 
 
-COMMANDS = {f"{recipe.stem} {name}": text for recipe in RECIPES for name, text in commands(recipe).items()}
+COMMANDS = {f"{recipe.stem} {name}": found for recipe in RECIPES for name, found in commands(recipe).items()}
 
 
-def parsed(text: str) -> grpo.Args:
-    return cli.parse(grpo.Args, shlex.split(text))
+def parsed(command: str) -> Any:
+    agent, text = COMMANDS[command]
+    return cli.parse(agent.Args, shlex.split(text))
 
 
 def test_each_system_has_one() -> None:
-    assert [r.stem for r in RECIPES] == ["adaptthink", "autothink", "hapo", "laser", "long2short", "open_rs", "siri"]
+    wanted = "adaptthink autothink hapo laser long2short open_rs r2r siri"
+    assert [r.stem for r in RECIPES] == wanted.split()
     assert all({"miniature"} < set(commands(recipe)) for recipe in RECIPES)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_resolves(command: str) -> None:
-    args = parsed(COMMANDS[command])
-    grpo.check(args)
-    for family, spec in (("rewards", args.shaper), ("schedules", args.schedule), ("curriculum", args.curriculum)):
-        if spec:
+    agent, args = COMMANDS[command][0], parsed(command)
+    agent.check(args)
+    for family, kind in (("rewards", "shaper"), ("schedules", "schedule"), ("curriculum", "curriculum")):
+        if spec := getattr(args, kind, ""):
             parts.make(family, spec)
     parts.make("tasks", args.env_settings["task"])
     if "thinking" in args.env_settings:
@@ -75,6 +79,12 @@ def test_another_word_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name.endswith("miniature")])
 def test_the_miniatures_run(command: str, tmp_path: Path) -> None:
-    args = replace(parsed(COMMANDS[command]), steps=1, prompts=2, group=4, out=str(tmp_path), tensorboard=False)
-    grpo.main(args)
-    assert (tmp_path / "step-000001" / "model.safetensors").is_file()
+    agent, few = COMMANDS[command][0], {"out": str(tmp_path), "tensorboard": False}
+    if agent is router:  # with models that are there
+        few |= {"small": "tiny-sat", "large": "tiny", "problems": 32, "epochs": 1, "evaluate": 4}
+        made = "router.safetensors"
+    else:
+        few |= {"steps": 1, "prompts": 2, "group": 4}
+        made = "step-000001/model.safetensors"
+    agent.main(replace(parsed(command), **few))
+    assert (tmp_path / made).is_file()

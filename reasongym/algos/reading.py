@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from reasongym.algos.models import abilities
 from reasongym.core import UserError
 
 _TOKENS = 16384  # padded tokens of one forward, which bounds its activations
@@ -58,15 +57,13 @@ class Reader:
     read twice. What padding writes stands beyond its row's end, where no query sees it before it is overwritten.
 
     Args:
-        model: A model of transformers whose layers are full attention (sdpa).
+        model: A model of transformers whose layers are full attention, by sdpa: rows are masked one by one.
         slots: Rows at a time.
+        last: Whether the model can leave out all logits but those at some columns (see `reasongym.algos.models`).
     """
 
-    def __init__(self, model: Any, slots: int) -> None:
-        ready, self._last = abilities(model)
-        if not ready:
-            raise UserError(f"{type(model).__name__} must have full attention by sdpa: its rows are masked one by one")
-        self.model, self.slots = model, slots
+    def __init__(self, model: Any, slots: int, last: bool = True) -> None:
+        self.model, self.slots, self._last = model, slots, last
         self.lengths = [0] * slots  # positions that each row has read
         self.width = self.end = 0  # columns that there are, and that the present forward sees
         self.rows = self.columns = torch.empty(0)

@@ -20,7 +20,7 @@ try:
     import torch
     from torch import Tensor
 
-    from reasongym.algos.models import as_device, as_dtype, load_model, tokenizer_of
+    from reasongym.algos.models import abilities, as_device, as_dtype, load_model, tokenizer_of
     from reasongym.algos.reading import Reader
     from reasongym.algos.routing import Draft, Entropy, Learned, Random, Router, load_router
     from reasongym.algos.sampling import Sampler
@@ -116,7 +116,7 @@ class Routed:
             pair = f"small={_name(small)} and large={_name(large)}"
             raise UserError(f"{pair} have different tokenizers: choose two of one family")
         place, kind = as_device(device), as_dtype(dtype)
-        self.small, self.large = (Reader(load_model(m, place, kind).eval(), slots) for m in (small, large))
+        self.small, self.large = (_reader(load_model(m, place, kind).eval(), slots) for m in (small, large))
         self.router, known = _router(router, self.small.model.device)
         found = known if threshold is None else threshold
         if found is None:
@@ -239,6 +239,13 @@ def _router(router: str | Path | Router, device: torch.device) -> tuple[Router, 
         return _NAMED[str(router)]
     network, threshold = load_router(router)
     return Learned(network.to(device)), threshold
+
+
+def _reader(model: Any, slots: int) -> Reader:
+    ready, last = abilities(model)
+    if not ready:
+        raise UserError(f"{_name(model)} must have full attention by sdpa: its rows are masked one by one")
+    return Reader(model, slots, last)
 
 
 def _name(model: Any) -> str:
