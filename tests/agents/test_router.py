@@ -135,7 +135,8 @@ def test_a_run_makes_a_router_that_finds_what_the_small_model_gets_wrong(small: 
     assert arms["small"]["accuracy"] < arms["routed"]["accuracy"] - 0.1
     assert arms["small"]["large_share"] == 0 < arms["routed"]["large_share"] < 0.8 < arms["large"]["large_share"] == 1
     for name in ("small", "large"):
-        assert arms[name]["parameters"] == {"said": about[name], "run": about[name]}
+        assert arms[name]["parameters_said"] == arms[name]["parameters_run"] == about[name]
+    assert arms["routed"]["parameters_run"] == about["small"] + arms["routed"]["large_share"] * about["large"]
     assert (about["large"], about["router"]) == (289632, router.Shape(96, 10, 16, 1, 2).size)
     log = read_log(tmp_path / "metrics.jsonl")
     assert log[-1]["loss"] < log[0]["loss"] and sum("held_out_loss" in line for line in log) == len(log) // 2
