@@ -184,7 +184,8 @@ def ask(args: Args, arm: str, seed: int, small: Any, large: Any) -> list[dict[st
     def cell(name: str, policy: Any, threshold: float | None, share_of: Any) -> dict[str, Any]:
         done = evaluate(policy, envs, posed(7, args.problems), sampling=GREEDY, seed=seed)
         said = share_of(done.attempts)
-        figures = {k: done.summary()[k] for k in ("accuracy", "ci95", "thought_tokens", "truncated", "wall_s")}
+        keys = ("problems", "accuracy", "ci95", "thought_tokens", "truncated", "wall_s")
+        figures = {k: done.summary()[k] for k in keys}
         spent = {how: average_parameters(*said, *sizes(small, large).values(), counted=how) for how in ("said", "run")}  # type: ignore[arg-type]
         found = {"arm": name, "seed": seed, "threshold": threshold, "share": said[1] / sum(said), "parameters": spent}
         print(json.dumps(found | figures), flush=True)
