@@ -279,8 +279,9 @@ def one_epoch(
     """Every label once, in an order and under a dropout that are the epoch's own; the mean loss."""
     network.train()
     losses = []
-    with torch.random.fork_rng():
-        torch.manual_seed(hash((args.seed, epoch)))  # of two integers, so the same in every process
+    own = int(np.random.SeedSequence((args.seed, epoch)).generate_state(1)[0])
+    with torch.random.fork_rng(devices=[] if args.device == "cpu" else [args.device]):
+        torch.manual_seed(own)
         for rows in torch.randperm(len(data["label"])).split(args.batch):
             loss = lossy(network(*features(data, rows, embedding, args)), data["label"][rows].float().to(args.device))
             loss.backward()
