@@ -259,6 +259,8 @@ def train(args: Args, data: Data, embedding: nn.Module) -> tuple[Network, float]
             now |= {"epoch": epoch + 1, "waited": now["waited"] + 1, "network": weights}
             write(file, now | {"optimizer": optimizer.state_dict()})
     log.close()
+    if "best" not in now:
+        raise UserError(f"--lr {args.lr}: the loss on held-out labels was never finite; lower it")
     network.load_state_dict(now["best"])
     scores, truth = logits_of(network, held, embedding, args).sigmoid().cpu().numpy(), held["label"].numpy() == 1
     return network.eval(), choose_threshold(scores, truth, args.recall)

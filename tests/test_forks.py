@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reasongym import cli
@@ -102,8 +103,8 @@ def test_a_model_judges_sentences_that_the_large_one_has_finished() -> None:
 def test_the_verifier_judges_by_the_answer_that_follows() -> None:
     task = Register(low=3, high=3)
     envs = cli.make_envs("LongCoT-v0", 2, {"task": task, "budget": 12}, BYTES)
-    problem = next(p for seed in range(99) if len(set((p := task.sample(rng(seed))).answer)) == 4)
-    honest = str(task.demonstrate(problem, rng(0)))
+    problem = next(p for seed in range(99) if len(set((p := task.sample(np.random.default_rng(seed))).answer)) == 4)
+    honest = str(task.demonstrate(problem, np.random.default_rng(0)))
 
     def knows(request: Request) -> str:
         """Goes on rightly after what is right so far or differs in the first place only, else gives up."""
@@ -126,10 +127,4 @@ def test_an_environment_that_fails_judges_nothing() -> None:
 
     envs = cli.make_envs("LongCoT-v0", 1, {"task": Failing(), "budget": 12}, BYTES)
     with pytest.raises(HostError, match="could not be judged"):
-        by_answer(Says(lambda request: "="), envs)([parting("12", 0, "3", Register().sample(rng(0)))])
-
-
-def rng(seed: int) -> Any:
-    import numpy as np
-
-    return np.random.default_rng(seed)
+        by_answer(Says(lambda request: "="), envs)([parting("12", 0, "3", Register().sample(np.random.default_rng(0)))])

@@ -28,7 +28,8 @@ MINIATURE = """
   --out runs/papers/r2r
 """
 
-# 1.5B and 32B, sentences judged by a 72B model: 210 GB of weights in bfloat16, all three at once. The paper labels
+# 1.5B and 32B, sentences judged by a 72B model: 210 GB of weights in bfloat16, all three at once, and 9 GB of keys and
+# values of the 32B for each slot. The paper labels
 # AIME 1983-2023, GPQA-extended and Bespoke-Stratos-17k (7.6 million tokens); not stated: how many of each. Its AIME
 # configuration overrides the threshold that is found: Routed(..., threshold=0.40596).
 PAPER = """
@@ -36,7 +37,7 @@ PAPER = """
     answer_field='Answer')"
   --env.answer_after "</think>" --env.budget 32768 --device cuda --dtype bfloat16
   --small deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B --large deepseek-ai/DeepSeek-R1-Distill-Qwen-32B
-  --judge Qwen/Qwen2.5-72B-Instruct --problems 933 --shard 32 --slots 32
+  --judge Qwen/Qwen2.5-72B-Instruct --problems 933 --shard 32 --slots 4
   --top-logits 100 --width 1024 --blocks 6 --factor 4 --dropout 0.1 --lr 5e-5 --weight-decay 5e-4 --batch 1024
   --epochs 50 --validate-every 2 --patience 10 --recall-factor 1.0 --recall 0.95
   --out runs/papers/r2r-paper
