@@ -4,7 +4,7 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
 
     python examples/papers/r2r.py large                   the miniature's large model: a minute on a CPU
     python examples/papers/r2r.py                         the miniature, with that: two minutes on a CPU
-    python examples/papers/r2r.py paper --dry-run         the paper's, for several large GPUs
+    python examples/papers/r2r.py paper --dry-run         the paper's; what it needs stands below
 
 What the agent leaves is a policy: ``"routed(small=..., large=..., router='runs/papers/r2r')"``.
 """
