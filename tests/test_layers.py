@@ -23,7 +23,7 @@ TIERS = [
     ["tasks", "tools"],
     ["env"],
     ["rollout", "policies"],
-    ["evaluate"],
+    ["evaluate", "forks"],
     ["reasongym"],  # __init__.py, which exports the public names of all the above
     ["report", "adapters", "export"],
     ["pairs"],

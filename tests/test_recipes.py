@@ -18,7 +18,7 @@ pytest.importorskip("torch")
 pytest.importorskip("tyro")
 
 from reasongym import cli, parts
-from reasongym.agents import grpo, sft, spectrum
+from reasongym.agents import grpo, redi, router, sft, spectrum
 from reasongym.rewards.autothink import ELLIPSIS
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "papers"
@@ -51,7 +51,7 @@ def parsed(command: str) -> Any:
 
 
 def test_each_system_has_one() -> None:
-    wanted = "adaptthink autothink hapo laser long2short mr_rlvr one_shot open_rs redi siri vibethinker"
+    wanted = "adaptthink autothink hapo laser long2short mr_rlvr one_shot open_rs r2r redi siri vibethinker"
     assert [r.stem for r in RECIPES] == wanted.split()
     assert all({"miniature"} < set(commands(recipe)) for recipe in RECIPES)
 
@@ -100,11 +100,15 @@ def test_another_word_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name.endswith("miniature")])
 def test_the_miniatures_run(command: str, tmp_path: Path) -> None:
-    agent = COMMANDS[command][0]
-    few = {"prompts": 2, "group": 4} if agent is grpo else {"problems": 8}
-    small = {"steps": 1, "model": "tiny", "tensorboard": False}  # what came before is not there
-    agent.main(replace(parsed(command), out=str(tmp_path), **small, **few))
-    assert (tmp_path / "step-000001" / "model.safetensors").is_file()
+    agent, made = COMMANDS[command][0], "step-000001/model.safetensors"
+    few: dict[str, Any] = {"steps": 1, "prompts": 2, "group": 4, "model": "tiny"}  # what came before is not there
+    if agent is redi:
+        few = {"steps": 1, "problems": 8}
+    if agent is router:  # with models that are there
+        few = {"small": "tiny-sat", "large": "tiny", "problems": 32, "epochs": 1, "evaluate": 4}
+        made = "router.safetensors"
+    agent.main(replace(parsed(command), out=str(tmp_path), tensorboard=False, **few))
+    assert (tmp_path / made).is_file()
 
 
 @pytest.mark.slow

@@ -26,12 +26,12 @@ try:
     from reasongym.algos.kvcache import Window
     from reasongym.algos.models import abilities, as_device, as_dtype, load_model, load_weights, tokenizer_of
     from reasongym.algos.sampling import Sampler
+    from reasongym.algos.stopping import check_request, span, stopped
 except ImportError as error:
     raise UserError(f"the hf policy needs torch and transformers: pip install 'reasongym[hf]' ({error})") from error
 
 _PREFILL = 16384  # padded tokens of one prefill forward, which bounds its activations
 _LOGITS = 1 << 26  # logits that `score` holds at a time
-_SLACK = 8  # ids kept beyond a stop string's bytes: a token may start before it
 
 
 @dataclass(eq=False)
@@ -117,14 +117,14 @@ class HF:
         return [self._done.pop(ticket) for ticket in tickets]
 
     def submit(self, request: Request) -> int:
-        _check(request)
+        check_request(request)
         prompt = (*self._chat.prompt_ids(request.prompt, request.response), *request.response_ids)
         if not prompt:
             raise UserError(f"request {request.key}: an empty prompt leaves nothing to continue")
-        span = max((len(s.encode()) for s in request.stop), default=0) + _SLACK
         random = np.random.Generator(np.random.Philox(request.seed)).random
         self._tickets += 1
-        self._waiting.append(_Row(self._tickets, request, prompt, random, deque(request.response_ids, span)))
+        seen = deque(request.response_ids, span(request.stop))
+        self._waiting.append(_Row(self._tickets, request, prompt, random, seen))
         return self._tickets
 
     def poll(self, timeout: float | None = None) -> list[tuple[int, Completion]]:
@@ -291,10 +291,7 @@ class HF:
     def _stopped(self, row: _Row, token: int) -> bool:
         """Whether the newest token completes a stop string, which may begin in the response."""
         row.seen.append(token)
-        text = self.tokenizer.decode(list(row.seen))
-        ends = [text.rfind(stop) + len(stop) for stop in row.request.stop if stop in text]
-        # What was complete before this token does not count; a character that was half there does
-        return bool(ends) and max(ends) > len(self.tokenizer.decode(list(row.seen)[:-1]).rstrip("\ufffd"))
+        return stopped(self.tokenizer, list(row.seen), row.request.stop)
 
     def _completion(self, row: _Row, finish: Finish) -> Completion:
         text = self.tokenizer.decode(row.ids[:-1] if finish == "end" else row.ids)
@@ -317,14 +314,6 @@ def _groups(contexts: Sequence[tuple[int, ...]]) -> Iterator[list[tuple[int, ...
         group.append(context)
     if group:
         yield group
-
-
-def _check(request: Request) -> None:
-    s = request.sampling
-    if request.room < 1:
-        raise UserError(f"request {request.key}: room={request.room} must be positive")
-    if s.temperature < 0 or not 0 < s.top_p <= 1 or s.top_k < 0:
-        raise UserError(f"request {request.key}: {s} needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0")
 
 
 def make(**kw: Any) -> HF:

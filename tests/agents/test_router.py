@@ -1,0 +1,211 @@
+"""The router's agent: labels by A5, features at the right place, and a run that ends in a router that routes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from reasongym import cli
+from reasongym.agents import router
+from reasongym.core import Problem, Sampling, Segment, Trajectory, UserError, Verdict
+from reasongym.evaluate import evaluate
+from reasongym.forks import Parting
+from reasongym.policies.hf import HF
+from reasongym.policies.routed import Routed, share
+from reasongym.report.log import read_log
+
+TASK = {"task": "register(low=6, high=10)", "budget": 24}
+
+
+def args(**more: Any) -> router.Args:
+    settings: dict[str, Any] = {"env_settings": dict(TASK), "problems": 96, "shard": 32, "evaluate": 32, "slots": 32}
+    settings |= {"top_logits": 10, "width": 16, "blocks": 1, "factor": 2, "dropout": 0.1, "lr": 3e-3, "batch": 64}
+    settings |= {"epochs": 9, "held_out": 0.25, "tensorboard": False}
+    return router.Args(**(settings | more))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The model of the package with noise in its weights, in a folder."""
+    policy, folder = HF("tiny"), tmp_path_factory.mktemp("small")
+    model, stream = copy.deepcopy(policy.model), torch.Generator().manual_seed(0)
+    for weight in model.parameters():
+        weight.data += 0.7 * weight.data.std() * torch.randn(weight.shape, generator=stream)
+    model.save_pretrained(folder)
+    policy.tokenizer.save(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def done() -> list[Trajectory]:
+    """Right answers of the model of the package."""
+    large = HF("tiny", slots=32)
+    envs = cli.make_envs("LongCoT-v0", 32, TASK, large.tokenizer)
+    return router.thoughts(args(), large, envs, 0, 32)
+
+
+# --- labels
+
+
+def test_thoughts_are_right_greedy_and_whole(done: list[Trajectory]) -> None:
+    assert 10 < len(done) < 32 and len({t.problem.id for t in done}) == len(done)
+    for t in done:
+        assert t.verdict.score == 1 and t.info["finish"] == "end" and t.info["completions"][0].ids[-1] == 256
+
+
+def test_a5_equal_models_have_no_mismatch(done: list[Trajectory]) -> None:
+    def never(partings: Sequence[Parting]) -> list[int]:
+        assert not partings
+        return []
+
+    data = router.label(done, HF("tiny"), never, args())
+    assert not data["label"].any() and not data["mismatch"].any()
+    assert len(data["label"]) == sum(t.length for t in done)
+
+
+def test_a5_labels_are_mismatches_where_the_judge_says_so(done: list[Trajectory], small: str) -> None:
+    policy, said = HF(small), list[Parting]()
+
+    def judged(verdict: int) -> router.Data:
+        def judge(partings: Sequence[Parting]) -> list[int]:
+            said[:] = partings
+            return [verdict] * len(partings)
+
+        return router.label(done, policy, judge, args(), first=7)
+
+    always, never, open_ = (judged(verdict) for verdict in (1, 0, -1))
+    assert 5 < always["mismatch"].sum() < 0.4 * len(always["mismatch"])
+    assert torch.equal(always["label"] == 1, always["mismatch"]) and not never["label"].any()
+    assert len(open_["label"]) == len(always["label"]) - always["mismatch"].sum() and not open_["mismatch"].any()
+    answers = torch.cat([torch.tensor(t.info["completions"][0].ids) for t in done])
+    assert torch.equal(always["mismatch"], always["token"] != answers)
+    assert torch.equal(always["query"], torch.cat([torch.full((t.length,), 7 + n) for n, t in enumerate(done)]))
+    for parting in said:  # each forks off the answer's own beginning
+        own = parting.thought.info["completions"][0].ids
+        assert parting.ids[:-1] == own[: parting.at] and parting.token != own[parting.at] and parting.answer == own
+
+
+@pytest.mark.parametrize("piece", [1, 5, 4096])
+def test_features_stand_where_the_token_is_predicted(done: list[Trajectory], small: str, piece: int) -> None:
+    policy, row = HF(small), done[0].segments[0]
+    ids, answer = torch.tensor(row.ids), torch.tensor(row.mask).nonzero()[:, 0]
+    found = router.propose(policy, ids, answer, 10, piece)
+    for n, place in enumerate(answer.tolist()):
+        with torch.no_grad():
+            out = policy.model(input_ids=ids[None, :place], output_hidden_states=True)
+        assert found["token"][n] == out.logits[0, -1].argmax()
+        assert torch.allclose(found["hidden"][n], out.hidden_states[-1][0, -1], atol=1e-4)
+        assert torch.allclose(found["logits"][n], out.logits[0, -1].sort(descending=True).values[:10], atol=1e-4)
+
+
+def test_the_end_of_the_thought_and_what_others_wrote_are_not_labelled() -> None:
+    """As in the paper, ``</think>`` is no mismatch; tokens with mask 0 have no label."""
+
+    class Closing(HF):
+        """Its tokenizer has a token for the end of the thought."""
+
+        def __init__(self) -> None:
+            super().__init__("tiny")
+            self.tokenizer = copy.copy(self.tokenizer)
+            object.__setattr__(self.tokenizer, "decode", lambda ids: "</think>" if list(ids) == [3] else "x")
+
+    segment = Segment((94, 49, 50, 3, 4), (0, 1, 0, 1, 1), (0.0,) * 5)
+    thought = Trajectory(Problem.of("^"), [segment], "", Verdict(1.0), False)
+    data = router.label([thought], Closing(), lambda partings: [1] * len(partings), args())
+    assert data["mismatch"].tolist()[1:] == [False, True] and len(data["label"]) == 3
+
+
+# --- a run
+
+
+def test_a_run_makes_a_router_that_finds_what_the_small_model_gets_wrong(small: str, tmp_path: Path) -> None:
+    given = args(small=small, out=str(tmp_path), epochs=40)
+    router.main(given)
+    about = json.loads((tmp_path / "evaluation.json").read_text())
+    arms = {arm["arm"]: arm for arm in about["arms"]}
+    assert list(arms) == ["small", "large", "routed"]
+    assert arms["small"]["accuracy"] < arms["routed"]["accuracy"] - 0.1
+    assert arms["small"]["large_share"] == 0 < arms["routed"]["large_share"] < 0.8 < arms["large"]["large_share"] == 1
+    for name in ("small", "large"):
+        assert arms[name]["parameters_said"] == arms[name]["parameters_run"] == about[name]
+    assert arms["routed"]["parameters_run"] == about["small"] + arms["routed"]["large_share"] * about["large"]
+    assert (about["large"], about["router"]) == (289632, router.Shape(96, 10, 16, 1, 2).size)
+    log = read_log(tmp_path / "metrics.jsonl")
+    assert log[-1]["loss"] < log[0]["loss"] and sum("held_out_loss" in line for line in log) == len(log) // 2
+    pair = Routed(small, "tiny", tmp_path, slots=32)
+    assert pair.threshold == about["threshold"]
+    envs = cli.make_envs("LongCoT-v0", 32, TASK, pair.tokenizer)
+    rng = np.random.default_rng((0, 2))
+    problems = [envs[0].unwrapped.task.sample(rng) for _ in range(32)]  # type: ignore[attr-defined]
+    again = evaluate(pair, envs, problems, sampling=Sampling(0))
+    assert again.accuracy == arms["routed"]["accuracy"]
+    said = share(c for t in again.attempts for c in t.info["completions"])
+    assert said[1] / sum(said) == arms["routed"]["large_share"]
+
+
+def test_a_killed_run_resumes_exactly(small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at each thing that it writes: labels by shard, and training by validated epoch."""
+    whole, halting = (args(small=small, out=str(tmp_path / name), evaluate=0) for name in ("whole", "halting"))
+    router.main(whole)
+
+    class Killed(BaseException):
+        pass
+
+    def write_and_die(path: Path, values: Any) -> None:
+        write(path, values)
+        raise Killed
+
+    write, kills = router.write, 0
+    monkeypatch.setattr(router, "write", write_and_die)
+    while not (tmp_path / "halting" / "router.safetensors").exists():
+        try:
+            router.main(replace(halting, resume=True))
+        except Killed:
+            kills += 1
+    assert kills == 3 + 5  # shards, and epochs 2, 4, 6, 8, 9
+    for name in ("router.safetensors", "metrics.jsonl"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halting" / name).read_bytes()
+
+
+def test_patience_ends_the_training_and_the_best_weights_are_kept(small: str, tmp_path: Path) -> None:
+    given = args(small=small, out=str(tmp_path), evaluate=0, lr=0.3, epochs=60, validate_every=1, patience=3)
+    router.main(given)
+    losses = [line["held_out_loss"] for line in read_log(tmp_path / "metrics.jsonl")]
+    assert len(losses) == int(np.argmin(losses)) + 1 + 3 < 60
+
+
+# --- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"problems": 0}, "--problems 0"),
+        ({"top_logits": 0}, "--top-logits 0"),
+        ({"held_out": 1.0}, "--held-out"),
+        ({"recall": 0.0}, "--recall"),
+        ({"lr": -1.0}, "--lr"),
+        ({"env": "CodeInterpreter-v0", "env_settings": {"task": "doubling"}}, "has tools"),
+        ({"env": "Delethink-v0", "env_settings": {**TASK, "budget": 60, "chunk": 8, "carry": 7}}, "setting|context"),
+        ({"top_logits": 999}, "looks at 999 logits"),
+    ],
+    ids=str,
+)
+def test_refusals(more: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        router.main(args(out=str(tmp_path), **more))
+
+
+def test_equal_models_teach_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no token is labelled divergent"):
+        router.main(args(out=str(tmp_path)))
+    with pytest.raises(UserError, match="holds a run: add --resume"):
+        router.main(args(out=str(tmp_path)))
