@@ -1,4 +1,4 @@
-"""Recheck: doubling a small number, shown by somebody who checks lines for no reason and often answers at once."""
+"""Recheck: sums that are short or long, shown by somebody who checks lines for no reason and often answers at once."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ _ANSWER = re.compile(r"[0-9]{3}")
 
 @dataclass(frozen=True)
 class Recheck:
-    """``417 2``: double 417 two times, keeping the last three digits, then write ``=`` and those: ``=668``.
+    """``417+2``: add 3 to each digit, without carries, two times. ``417*5``: double five times, keeping three digits.
 
-    A thought has a line for each doubling, ``:834 1`` and ``:668 0``, with what is left to do. Any line may be checked
-    before it is gone on from, once or more: ``?834 1``, which is of no use. Without a thought the answer is written at
-    once. So a thought begins with ``:`` and no thought with ``=``. All of them, the problem too, have the number and
-    the count at the same places of six bytes: n doublings and c checks are 6 (n + c) + 5 tokens with the end, an answer
-    at once is 5. To double once at once is as easy as a line; each doubling more asks for a larger table.
+    A thought has a line for each step with what is left to do, ``:740+1`` and ``:073+0``, and then ``=073``. Any line
+    may be checked before it is gone on from, once or more: ``?740+1``, which is of no use. Without a thought the answer
+    is written at once. So a thought begins with ``:`` and no thought with ``=``. Number, sign and count stand 6 bytes
+    further on in each line than in the one above: n steps with c checks are 6 (n + c) + 5 tokens with the end, an
+    answer at once is 5. A small model soon knows n additions by heart, digit for digit, and never several doublings,
+    whose carries run into each other.
 
-    ``level`` 0 draws n uniformly from ``low`` .. ``high``; level k > 0 has exactly n = k doublings. ``demonstrate``
-    checks each line, and each check again, with probability ``checks``. It answers at once with probability ``direct``
-    where n is at most ``easy``, and a quarter of that where it is more. Each carry is forgotten with probability
-    ``slip`` in a thought and ``haste`` without one, and what follows goes on honestly from what was written.
+    ``level`` 0 draws n uniformly from ``low`` .. ``high``; level k > 0 has exactly n = k steps. Up to ``easy`` they are
+    additions, above it doublings. ``demonstrate`` checks each line, and each check again, with probability ``checks``.
+    It answers at once with probability ``direct`` where it is easy, and a quarter of that where it is not; then, with
+    probability ``haste``, it puts any digit in the place of one. In a thought each carry is forgotten with probability
+    ``slip``, and what follows goes on honestly from what was written.
 
     Source: none, our own.
     Differs: none.
@@ -52,9 +54,11 @@ class Recheck:
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         if not 0 <= level <= 9:
             raise UserError(f"recheck: level={level} must be 0 (n from low to high) or the number of doublings, below 10")
-        n = level or int(rng.integers(self.low, self.high + 1))
-        start = int(rng.integers(min(1000, 20 * 3 ** (n - 1))))
-        return Problem.of(f"{start:03} {n}", f"{start * 2**n % 1000:03}", n)
+        n, start = level or int(rng.integers(self.low, self.high + 1)), f"{rng.integers(1000):03}"
+        number, sign = start, "+" if n <= self.easy else "*"
+        for _ in range(n):
+            number = _step(number, sign)
+        return Problem.of(f"{start}{sign}{n}", number, n)
 
     def verify(self, problem: Problem, text: str) -> Verdict:
         """1.0 iff what follows the last ``=``, or all where there is none, is the answer and not even white space more."""
@@ -64,23 +68,29 @@ class Recheck:
         return Verdict(float(tail == problem.answer), tail)
 
     def demonstrate(self, problem: Problem, rng: np.random.Generator) -> str:
-        number, n, lines = problem.prompt[:3], problem.level, [""]
-        at_once = rng.random() < self.direct / (1 if n <= self.easy else 4)
+        number, sign, n, lines = problem.prompt[:3], problem.prompt[3], problem.level, [""]
+        at_once = rng.random() < self.direct / (1 if sign == "+" else 4)
+        if at_once:
+            return self._at_once(str(problem.answer), rng)
         for left in range(n - 1, -1, -1):
-            number = _double(number, 0.0 if at_once else self.slip, rng)
-            lines.append(f":{number} {left}")
+            number = _step(number, sign, self.slip, rng)
+            lines.append(f":{number}{sign}{left}")
             while rng.random() < self.checks:
-                lines.append(f"?{number} {left}")
-        if at_once and rng.random() < self.haste:
-            at = int(rng.integers(3))
-            number = f"{number[:at]}{rng.integers(10)}{number[at + 1 :]}"
-        return ("" if at_once else "".join(lines)) + f"={number}"
+                lines.append(f"?{number}{sign}{left}")
+        return "".join(lines) + f"={number}"
+
+    def _at_once(self, answer: str, rng: np.random.Generator) -> str:
+        at = int(rng.integers(3))
+        return f"={answer[:at]}{rng.integers(10)}{answer[at + 1 :]}" if rng.random() < self.haste else f"={answer}"
 
 
-def _double(number: str, forget: float, rng: np.random.Generator) -> str:
-    given = [*map(int, number), 0]
-    carries = [right >= 5 and rng.random() >= forget for right in given[1:]]
-    return "".join(str((2 * d + carry) % 10) for d, carry in zip(given, carries, strict=False))
+def _step(number: str, sign: str, slip: float = 0.0, rng: np.random.Generator | None = None) -> str:
+    """The next number; with ``slip`` and a generator, a carry may be forgotten."""
+    digits = [*map(int, number)]
+    if sign == "+":
+        return "".join(str((d + 3) % 10) for d in digits)
+    carries = [right >= 5 and (rng is None or rng.random() >= slip) for right in (*digits[1:], 0)]
+    return "".join(str((2 * d + carry) % 10) for d, carry in zip(digits, carries, strict=True))
 
 
 def make(**kw: Any) -> Recheck:
