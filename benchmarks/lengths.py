@@ -31,8 +31,8 @@ from reasongym.metrics import mean_ci95
 DOCS = ROOT / "docs"
 ENV = {"answer_after": "=", "budget": 128}
 POOL = "pool(task='recheck', n=256)"  # HAPO's histories and AdaptThink's references want problems that come again
-SHOWN = {"checks": 0.5, "direct": 0.5, "slip": 0.06, "haste": 0.4}
-SFT = "--model tiny --fresh --lr 3e-3 --steps 1200 --resume".split()
+SHOWN = {"checks": 0.55, "direct": 0.5, "slip": 0.06, "haste": 0.35}
+SFT = "--model tiny --fresh --lr 3e-3 --steps 1400 --resume".split()
 RECIPE = "--prompts 16 --group 8 --updates 4 --loss-norm token --lr 1e-4 --save-every 1000 --resume".split()
 SIRI = "cosine(high=96, low=32, period=32)"
 CURVES = ("score", "length", "no_think", "truncated")

@@ -26,9 +26,9 @@ class Recheck:
 
     ``level`` 0 draws n uniformly from ``low`` .. ``high``; level k > 0 has exactly n = k steps. Up to ``easy`` they are
     additions, above it doublings. ``demonstrate`` checks each line, and each check again, with probability ``checks``.
-    It answers at once with probability ``direct`` where it is easy, and a quarter of that where it is not; then, with
-    probability ``haste``, it puts any digit in the place of one. In a thought each carry is forgotten with probability
-    ``slip``, and what follows goes on honestly from what was written.
+    It answers at once with probability ``direct`` where it is easy, and a quarter of that where it is not; then any
+    digit may stand in the place of each, with probability ``haste``. In a thought each carry is forgotten with
+    probability ``slip``, and what follows goes on honestly from what was written.
 
     Source: none, our own.
     Differs: none.
@@ -80,8 +80,7 @@ class Recheck:
         return "".join(lines) + f"={number}"
 
     def _at_once(self, answer: str, rng: np.random.Generator) -> str:
-        at = int(rng.integers(3))
-        return f"={answer[:at]}{rng.integers(10)}{answer[at + 1 :]}" if rng.random() < self.haste else f"={answer}"
+        return "=" + "".join(str(rng.integers(10)) if rng.random() < self.haste else digit for digit in answer)
 
 
 def _step(number: str, sign: str, slip: float = 0.0, rng: np.random.Generator | None = None) -> str:
