@@ -2,11 +2,11 @@
 
     python -m benchmarks.lengths --seeds 3 [--arms grpo,hapo] [--out runs/lengths] [--save]
 
-The task is `reasongym.tasks.recheck`, which has slack to cut: half of what the first model writes are needless checks,
-and it often answers at once, rightly where it knows the answer by heart. That model is made here, from nothing. All arms
-learn on the same problems, with the same settings and as many attempts, but for what the reward or the budget says;
-``once_harder`` and ``alone`` are AutoThink without its safeguards. Each is asked the same new problems at the end. What
-is done is kept in ``--out``: a run that was stopped goes on from there, and two that are started at once share the work.
+The task is `reasongym.tasks.recheck`, which has slack to cut: of what the first model writes half are needless checks,
+and it often answers at once. That model is made here, from nothing. All arms learn on the same problems, with the same
+settings and as many attempts, but for what the reward or the budget says; ``no_balance`` and ``length_alone`` are
+AutoThink without its safeguards. Each is asked the same new problems at the end. What is done is kept in ``--out``: a
+run that was stopped goes on from there, and two that are started at once share the work.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from reasongym.metrics import mean_ci95
 DOCS = ROOT / "docs"
 ENV = {"answer_after": "=", "budget": 128}
 POOL = "pool(task='recheck', n=256)"  # HAPO's histories and AdaptThink's references want problems that come again
-SHOWN = {"checks": 0.55, "direct": 0.5, "slip": 0.06, "haste": 0.35}
-SFT = "--model tiny --fresh --lr 3e-3 --steps 1400 --resume".split()
+SHOWN = {"checks": 0.5, "direct": 0.5, "slip": 0.06, "haste": 0.4}
+SFT = "--model tiny --fresh --lr 3e-3 --steps 1200 --resume".split()
 RECIPE = "--prompts 16 --group 8 --updates 4 --loss-norm token --lr 1e-4 --save-every 1000 --resume".split()
 SIRI = "cosine(high=96, low=32, period=32)"
 CURVES = ("score", "length", "no_think", "truncated")

@@ -1,4 +1,4 @@
-"""Recheck: sums that are short or long, shown by somebody who checks lines for no reason and often answers at once."""
+"""Recheck: easy and hard steps, shown by somebody who checks lines for no reason and often answers at once."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Recheck:
 
     ``level`` 0 draws n uniformly from ``low`` .. ``high``; level k > 0 has exactly n = k steps. Up to ``easy`` they are
     additions, above it doublings. ``demonstrate`` checks each line, and each check again, with probability ``checks``.
-    It answers at once with probability ``direct`` where it is easy, and a quarter of that where it is not; then any
-    digit may stand in the place of each, with probability ``haste``. In a thought each carry is forgotten with
-    probability ``slip``, and what follows goes on honestly from what was written.
+    It answers at once with probability ``direct`` where it is easy, and a quarter of that where it is not; then, with
+    probability ``haste``, it puts any digit in the place of one. In a thought each carry is forgotten with probability
+    ``slip``, and what follows goes on honestly from what was written.
 
     Source: none, our own.
     Differs: none.
@@ -53,7 +53,7 @@ class Recheck:
 
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         if not 0 <= level <= 9:
-            raise UserError(f"recheck: level={level} must be 0 (n from low to high) or the number of doublings, below 10")
+            raise UserError(f"recheck: level={level} must be 0 (n from low to high) or the number of steps, below 10")
         n, start = level or int(rng.integers(self.low, self.high + 1)), f"{rng.integers(1000):03}"
         number, sign = start, "+" if n <= self.easy else "*"
         for _ in range(n):
@@ -61,18 +61,18 @@ class Recheck:
         return Problem.of(f"{start}{sign}{n}", number, n)
 
     def verify(self, problem: Problem, text: str) -> Verdict:
-        """1.0 iff what follows the last ``=``, or all where there is none, is the answer and not even white space more."""
+        """1.0 iff what follows the last ``=``, or all where there is none, is the answer and nothing else."""
         tail = text.rpartition("=")[2]
         if not _ANSWER.fullmatch(tail):
             return Verdict(0.0)
         return Verdict(float(tail == problem.answer), tail)
 
     def demonstrate(self, problem: Problem, rng: np.random.Generator) -> str:
-        number, sign, n, lines = problem.prompt[:3], problem.prompt[3], problem.level, [""]
-        at_once = rng.random() < self.direct / (1 if sign == "+" else 4)
-        if at_once:
+        number, sign = problem.prompt[:3], problem.prompt[3]
+        if rng.random() < self.direct / (1 if sign == "+" else 4):
             return self._at_once(str(problem.answer), rng)
-        for left in range(n - 1, -1, -1):
+        lines = []
+        for left in range(problem.level - 1, -1, -1):
             number = _step(number, sign, self.slip, rng)
             lines.append(f":{number}{sign}{left}")
             while rng.random() < self.checks:
@@ -80,7 +80,8 @@ class Recheck:
         return "".join(lines) + f"={number}"
 
     def _at_once(self, answer: str, rng: np.random.Generator) -> str:
-        return "=" + "".join(str(rng.integers(10)) if rng.random() < self.haste else digit for digit in answer)
+        at = int(rng.integers(3))
+        return f"={answer[:at]}{rng.integers(10)}{answer[at + 1 :]}" if rng.random() < self.haste else f"={answer}"
 
 
 def _step(number: str, sign: str, slip: float = 0.0, rng: np.random.Generator | None = None) -> str:

@@ -56,13 +56,13 @@ def test_checks_repeat_the_line_above_and_are_as_often_as_said() -> None:
 
 
 def test_the_careless_and_the_hasty() -> None:
-    """A forgotten carry is gone on from; without a thought any digit may stand for each."""
+    """A forgotten carry is gone on from; without a thought a digit is wrong at nine tenths of the rate that is said."""
     rng, task = np.random.default_rng(0), Recheck(slip=1.0)
     assert task.demonstrate(EXAMPLE, rng) == ":824*1:648*0=648"
     hasty = Recheck(direct=1.0, haste=0.5)
     answers = [hasty.demonstrate(EASY, rng) for _ in range(400)]
-    assert 0.5 < np.mean([answer[1] == "0" for answer in answers]) < 0.6
-    assert 0.1 < np.mean([answer == "=073" for answer in answers]) < 0.23  # 0.55 cubed
+    assert all(sum(a != b for a, b in zip(answer, "=073", strict=True)) <= 1 for answer in answers)
+    assert 0.48 < np.mean([answer == "=073" for answer in answers]) < 0.62
 
 
 def test_answers_at_once_are_rarer_where_it_is_hard() -> None:
