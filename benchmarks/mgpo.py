@@ -38,7 +38,7 @@ class Args:
     steps: int = 24
     checks: int = 3
     """How often each run is asked, evenly over its steps; the last time is the figure."""
-    problems: int = 1024
+    problems: int = 768
     """At the end; on the way a quarter."""
     out: str = "runs/mgpo"
     model: str = "tiny"

@@ -15,7 +15,7 @@ from reasongym.core import UserError
 COMMON = {"bench", "ok", "seeds", "commit", "versions", "machine", "wall_s", "rows", "claim", "confirmed"}
 
 
-def shot(arm: str, seed: int, value: float, step: int = 24, metric: str = "accuracy") -> dict[str, Any]:
+def shot(arm: str, seed: int, value: float, step: int = 16, metric: str = "accuracy") -> dict[str, Any]:
     return {"arm": arm, "seed": seed, "step": step, "metric": metric, "value": value}
 
 
@@ -23,14 +23,14 @@ def test_one_shot_is_confirmed_by_the_interval_over_seeds() -> None:
     def told(gains: list[float]) -> dict[str, Any]:
         before = [shot("before", seed, 0.3, step=0) for seed in range(3)]
         after = [shot(arm, seed, 0.3 + gain) for arm in one_shot.ARMS for seed, gain in enumerate(gains)]
-        on_the_way = [shot("one: whole loss", 0, 0.9, step=16)]
+        on_the_way = [shot("one: whole loss", 0, 0.9, step=8)]
         return one_shot.verdict(one_shot.Args(), [*before, *after, *on_the_way])
 
     assert told([0.2, 0.25, 0.3])["confirmed"] and not told([0.0, 0.25, 0.5])["confirmed"]
     found = told([0.2, 0.25, 0.3])
     assert found["gains"]["one: policy"]["mean"] == pytest.approx(0.25) and set(found["order"]) == set(one_shot.ARMS)
     assert len(found["rows"]) == 3 * (1 + len(one_shot.ARMS))
-    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 24 * 128}
+    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 16 * 128}
 
 
 def test_the_one_shot_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
