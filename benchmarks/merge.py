@@ -74,11 +74,11 @@ CLAIM = "the even merge of specialists is better on the mean of all sub-domains 
 @dataclass
 class Args:
     seeds: int = 3
-    start: int = 600
+    start: int = 500
     """SFT steps of the common start."""
-    branch: int = 150
+    branch: int = 100
     """Of each branch; the one long run has as many as all of them."""
-    problems: int = 256
+    problems: int = 192
     """New ones of each sub-domain at the end."""
     out: str = "runs/merge"
     save: bool = False
@@ -123,7 +123,8 @@ def run(args: Args, seed: int) -> list[dict[str, Any]]:
     steps = {arm: args.start if arm == "start" else whole for arm in asked}
     steps |= {arm: args.start + args.branch for arm in asked if arm.endswith(", branches") and "merge" not in arm}
     named = [{"arm": arm, "seed": seed, "model": model, "examples": BATCH * steps[arm]} for arm, model in asked.items()]
-    return [{**these, **ask(args, these["model"], seed)} for these in named]
+    told = {model: ask(args, model, seed) for model in dict.fromkeys(asked.values())}
+    return [{**these, **told[these["model"]]} for these in named]
 
 
 def train(out: Path, seed: int, steps: int, every: int, weights: Sequence[float], more: list[str]) -> str:

@@ -15,7 +15,7 @@ from reasongym.core import UserError
 COMMON = {"bench", "ok", "seeds", "commit", "versions", "machine", "wall_s", "rows", "claim", "confirmed"}
 
 
-def shot(arm: str, seed: int, value: float, step: int = 24, metric: str = "accuracy") -> dict[str, Any]:
+def shot(arm: str, seed: int, value: float, step: int = 16, metric: str = "accuracy") -> dict[str, Any]:
     return {"arm": arm, "seed": seed, "step": step, "metric": metric, "value": value}
 
 
@@ -23,14 +23,14 @@ def test_one_shot_is_confirmed_by_the_interval_over_seeds() -> None:
     def told(gains: list[float]) -> dict[str, Any]:
         before = [shot("before", seed, 0.3, step=0) for seed in range(3)]
         after = [shot(arm, seed, 0.3 + gain) for arm in one_shot.ARMS for seed, gain in enumerate(gains)]
-        on_the_way = [shot("one: whole loss", 0, 0.9, step=16)]
+        on_the_way = [shot("one: whole loss", 0, 0.9, step=8)]
         return one_shot.verdict(one_shot.Args(), [*before, *after, *on_the_way])
 
     assert told([0.2, 0.25, 0.3])["confirmed"] and not told([0.0, 0.25, 0.5])["confirmed"]
     found = told([0.2, 0.25, 0.3])
     assert found["gains"]["one: policy"]["mean"] == pytest.approx(0.25) and set(found["order"]) == set(one_shot.ARMS)
     assert len(found["rows"]) == 3 * (1 + len(one_shot.ARMS))
-    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 24 * 128}
+    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 16 * 128}
 
 
 def test_the_one_shot_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,17 +73,18 @@ def mg(arm: str, seed: int, value: float, step: int = 24) -> dict[str, Any]:
 def test_mgpo_is_compared_seed_by_seed(tmp_path: Path) -> None:
     def cells(more: list[float]) -> list[dict[str, Any]]:
         plain = [0.5, 0.7, 0.9]
-        arms = {"before": [0.3] * 3, "GRPO": plain, "MGPO, lambda 4": plain}
+        arms = {"before": [0.3] * 3, **dict.fromkeys(mgpo.ARMS, plain), "Dr. GRPO, lambda 4": [0.6, 0.8, 1.0]}
         arms["MGPO, lambda 1"] = [a + b for a, b in zip(plain, more, strict=True)]
         return [
             mg(arm, s, v, 0 if arm == "before" else 24) for arm, values in arms.items() for s, v in enumerate(values)
         ]
 
     found = mgpo.verdict(mgpo.Args(), cells([0.02, 0.03, 0.025]))
-    assert found["confirmed"] and found["less_grpo"]["MGPO, lambda 1"]["mean"] == pytest.approx(0.025)
-    assert found["less_grpo"]["MGPO, lambda 4"]["mean"] == 0
+    assert found["confirmed"] and found["less_lambda_0"]["MGPO, lambda 1"]["mean"] == pytest.approx(0.025)
+    assert found["less_lambda_0"]["MGPO, lambda 4"]["mean"] == 0
+    assert found["less_lambda_0"]["Dr. GRPO, lambda 4"]["mean"] == pytest.approx(0.1)
     assert not mgpo.verdict(mgpo.Args(), cells([0.02, -0.03, 0.025]))["confirmed"]
-    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 24 * 128} and len(found["rows"]) == 4 * 4 * 3
+    assert {row["tokens_or_samples"] for row in found["rows"]} == {0, 24 * 128} and len(found["rows"]) == 6 * 4 * 3
     assert "MGPO, lambda 4" in mgpo.table(mgpo.Args(), cells([0, 0, 0]))
 
 
