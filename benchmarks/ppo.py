@@ -1,6 +1,6 @@
 """PPO against GRPO on the demonstration task, from one model and with the same samples and updates.
 
-    python -m benchmarks.ppo --seeds 3 [--steps 100] [--out runs/ppo-benchmark] [--save]
+    python -m benchmarks.ppo --seeds 3 [--steps 60] [--out runs/ppo-benchmark] [--save]
 
 In both environments of `benchmarks.demo`, with its settings: 128 attempts and 4 optimiser steps a step. GRPO makes 8
 attempts at each of 16 problems and compares them; PPO makes one at each of 128 and asks its critic. Then both are asked
@@ -38,7 +38,7 @@ AGENTS = {
     "grpo": ["--prompts", "16", "--group", "8"],
     "ppo": ["--prompts", "128", "--group", "1", "--critic-lr", "3e-3"],
 }
-CHECKS = 4  # times in a run that the critic is asked
+CHECKS = 3  # times in a run that the critic is asked
 MARGIN = 0.05
 CLAIM = f"PPO with one attempt a problem is at most {MARGIN * 100:.0f} points below GRPO in both environments"
 
@@ -46,7 +46,7 @@ CLAIM = f"PPO with one attempt a problem is at most {MARGIN * 100:.0f} points be
 @dataclass
 class Args:
     seeds: int = 3
-    steps: int = 100
+    steps: int = 60
     problems: int = 512
     """New problems at the end, sampled; greedily a quarter. As many for the critic, and to fit its rival."""
     out: str = "runs/ppo-benchmark"
