@@ -95,6 +95,11 @@ def main(args: Args) -> None:
     curves = {(arm, seed): read(args, arm, seed) for arm in ("plain", "mr") for seed in range(args.seeds)}
     picture = draw(curves, DOCS / "mr.png" if args.save else Path(args.out, "mr.png"))
     ok, figures = verdict([row for cell in cells for row in cell])
+    figures["curves"] = [
+        {"arm": arm, "seed": seed, "stage": n + 1, "asked": names, "scores": scores}
+        for (arm, seed), run in curves.items()
+        for n, (names, scores, _) in enumerate(run)
+    ]
     print(f"\npicture: {picture}")
     finish("mr", ok, {**figures, "png": picture}, seeds=range(args.seeds), started=started, save=args.save)
 
@@ -130,7 +135,8 @@ def run(args: Args, arm: str, seed: int, model: str) -> list[dict[str, Any]]:
     for number, (names, steps) in enumerate(stages(args, arm)):
         out = folder(args, arm, seed, number)
         flags = ["--env", ENV, "--model", model, "--out", str(out), "--seed", str(seed), "--steps", str(steps)]
-        parsed = cli.parse(grpo.Args, [*flags, *RECIPE.split()])
+        again = ["--warmup", "0"] if number else []  # the rate has been warmed up, and steps are what is compared
+        parsed = cli.parse(grpo.Args, [*flags, *RECIPE.split(), *again])
         parsed.env_settings |= settings(args, *names)
         grpo.main(parsed)
         model = f"{out}/step-{steps:06d}"

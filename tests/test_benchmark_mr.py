@@ -82,7 +82,7 @@ def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     args = mr.Args(seeds=1, steps=2, pre=1, sft_steps=2, train=20, problems=4, out=str(tmp_path / "runs"), save=True)
     mr.main(args)
     got = json.loads((tmp_path / "mr.json").read_text())
-    assert {"rows", "claim", "confirmed", "over_seeds", "mr_minus_plain", "tokens", "png"} <= got.keys()
+    assert {"rows", "claim", "confirmed", "over_seeds", "mr_minus_plain", "tokens", "curves", "png"} <= got.keys()
     assert not got["ok"] and not got["confirmed"] and (tmp_path / "mr.png").stat().st_size > 10_000
     assert {(r["arm"], r["stage"], r["attempts"]) for r in got["rows"]} == {
         ("base", 0, 0),
