@@ -65,9 +65,9 @@ GREEDY = Sampling(temperature=0)
 @dataclass
 class Args:
     seeds: int = 3
-    problems: int = 384
+    problems: int = 256
     """New problems that each threshold is asked."""
-    labels: int = 512
+    labels: int = 384
     """Problems that the large model answers for labels."""
     rows: int = 48
     """Thoughts with random switches whose logits are computed again."""
