@@ -1,15 +1,15 @@
 """Does a wrong response teach what a right one does not? REDI against SFT, DPO and SimPO, on the same pairs.
 
-    python -m benchmarks.redi --seeds 3 [--steps 60] [--out runs/redi-benchmark] [--save]
+    python -m benchmarks.redi --seeds 3 [--steps 40] [--out runs/redi-benchmark] [--save]
 
 The model "tiny" attempts problems of the register task; of each, right and wrong attempts are paired. As in the
 paper, the first stage is SFT on the right ones; from its model all arms begin, and learn from the same pairs, as many
 and in the same order (the arm SFT: more of the first stage). The learning rate of each arm is the one whose model is
-right most often on 512 validation problems, at seed 0 (``sweep``: half-decades from 1e-5 to 1e-3, and further down or
-up while the best is at an end). At that rate each is trained on the pairs of each seed and asked 1024 new problems,
-sampled, and half of them greedily. Does alpha = 1 collapse where alpha = 0.8 does not? Both are trained at every seed
-at up to two rates: those at which the sweep shows just that, or else its highest. What is done is kept in ``--out``: a
-run that was stopped goes on from there.
+right most often on 384 validation problems, at seed 0 (``sweep``: half-decades from 3e-5 to 1e-3, and further down or
+up while the best is at an end). At that rate each is trained on the pairs of each seed and asked 512 new problems,
+sampled and greedily. Does alpha = 1 collapse where alpha = 0.8 does not? Both are trained at every seed at up to two
+rates: those at which the sweep shows just that, or else its highest. What is done is kept in ``--out``: a run that was
+stopped goes on from there.
 
 * ``confirmed``: at every seed REDI (alpha = 0.8) is right more often than SFT, DPO and SimPO, sampled.
 * ``collapse.confirmed``: there is a rate at which alpha = 1 collapses at every seed and alpha = 0.8 at none. Collapsed:
@@ -46,7 +46,7 @@ ARMS = {
 NAMES = {"redi": "REDI, alpha .8", "redi-symmetric": "alpha 1", "dpo": "DPO", "simpo": "SimPO", "sft": "SFT"}
 BASELINES = ("sft", "dpo", "simpo")
 RATES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-START = (2, 6)  # the sweep begins from RATES[2] to RATES[6]
+START = (3, 6)  # the sweep begins from RATES[3] to RATES[6]
 FIRST_STAGE = "--loss sft --lr 3e-4"
 RECIPE = "--batch 32 --warmup 0.1 --schedule linear --on-collapse ignore --deterministic --resume --save-every 1000"
 COLLAPSE = 0.5  # nats a token
@@ -58,14 +58,13 @@ COLLAPSE_CLAIM = "there is a rate at which alpha = 1 collapses at every seed and
 @dataclass
 class Args:
     seeds: int = 3
-    first_steps: int = 120
+    first_steps: int = 80
     """Of the first stage: as in the paper, some twice as many as of the second."""
-    steps: int = 60
-    problems: int = 512
+    steps: int = 40
+    problems: int = 384
     """Problems of each seed that pairs are made of, with 8 attempts; at most two pairs of each."""
-    validation: int = 512
-    test: int = 1024
-    """New problems for each model; greedily half as many."""
+    validation: int = 384
+    test: int = 512
     out: str = "runs/redi-benchmark"
     model: str = "tiny"
     save: bool = False
@@ -193,7 +192,7 @@ def tested(args: Args, arm: str, rate: float, seed: int) -> dict[str, Any]:
 
 def asked(args: Args, model: str, seed: int) -> dict[str, Any]:
     """New problems, the same for all arms of a seed, sampled and greedily."""
-    sampled, greedy = ask(args, model, seed, args.test, 1.0), ask(args, model, seed, args.test // 2, 0.0)
+    sampled, greedy = ask(args, model, seed, args.test, 1.0), ask(args, model, seed, args.test, 0.0)
     return {"sampled": sampled[0], "greedy": greedy[0], "truncated": sampled[3]}
 
 
