@@ -1,11 +1,11 @@
 """Does a wrong response teach what a right one does not? REDI against SFT, DPO and SimPO, on the same pairs.
 
-    python -m benchmarks.redi --seeds 3 [--steps 60] [--out runs/redi-benchmark] [--save]
+    python -m benchmarks.redi --seeds 3 [--steps 40] [--out runs/redi-benchmark] [--save]
 
 The model "tiny" attempts problems of the register task; of each, right and wrong attempts are paired. As in the
 paper, the first stage is SFT on the right ones; from its model all arms begin, and learn from the same pairs, as many
 and in the same order (the arm SFT: more of the first stage). The learning rate of each arm is the one whose model is
-right most often on 256 validation problems, at seed 0 (``sweep``: half-decades from 1e-5 to 1e-3, and further down or
+right most often on 384 validation problems, at seed 0 (``sweep``: half-decades from 3e-5 to 1e-3, and further down or
 up while the best is at an end). At that rate each is trained on the pairs of each seed and asked 512 new problems,
 sampled and greedily. Does alpha = 1 collapse where alpha = 0.8 does not? Both are trained at every seed at up to two
 rates: those at which the sweep shows just that, or else its highest. What is done is kept in ``--out``: a run that was
@@ -46,7 +46,7 @@ ARMS = {
 NAMES = {"redi": "REDI, alpha .8", "redi-symmetric": "alpha 1", "dpo": "DPO", "simpo": "SimPO", "sft": "SFT"}
 BASELINES = ("sft", "dpo", "simpo")
 RATES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-START = (2, 6)  # the sweep begins from RATES[2] to RATES[6]
+START = (3, 6)  # the sweep begins from RATES[3] to RATES[6]
 FIRST_STAGE = "--loss sft --lr 3e-4"
 RECIPE = "--batch 32 --warmup 0.1 --decay linear --on-collapse ignore --deterministic --resume --save-every 1000"
 COLLAPSE = 0.5  # nats a token
@@ -58,11 +58,12 @@ COLLAPSE_CLAIM = "there is a rate at which alpha = 1 collapses at every seed and
 @dataclass
 class Args:
     seeds: int = 3
-    steps: int = 60
-    """Of each stage."""
-    problems: int = 512
+    first_steps: int = 80
+    """Of the first stage: as in the paper, some twice as many as of the second."""
+    steps: int = 40
+    problems: int = 384
     """Problems of each seed that pairs are made of, with 8 attempts; at most two pairs of each."""
-    validation: int = 256
+    validation: int = 384
     test: int = 512
     out: str = "runs/redi-benchmark"
     model: str = "tiny"
@@ -156,23 +157,25 @@ def pairs_of(args: Args, seed: int) -> str:
 
 def first_stage(args: Args, seed: int) -> str:
     """The model that all arms of a seed begin from."""
-    return checkpoint(args, run(args, FIRST_STAGE, args.model, seed, Path(args.out, f"first-stage-seed{seed}")))
+    out = Path(args.out, f"first-stage-seed{seed}")
+    return run(args, FIRST_STAGE, args.model, seed, out, args.first_steps)
 
 
 def trained(args: Args, arm: str, rate: float, seed: int) -> Path:
     out = Path(args.out, f"{arm}-{rate:g}-seed{seed}")
-    return run(args, f"{ARMS[arm]} --lr {rate:g}", first_stage(args, seed), seed, out)
+    run(args, f"{ARMS[arm]} --lr {rate:g}", first_stage(args, seed), seed, out, args.steps)
+    return out
 
 
-def run(args: Args, flags: str, model: str, seed: int, out: Path) -> Path:
-    """The folder of a run, which is made unless it is there."""
+def run(args: Args, flags: str, model: str, seed: int, out: Path, steps: int) -> str:
+    """The last checkpoint of a run, which is made unless it is there."""
     from reasongym.agents import redi
 
-    if not Path(checkpoint(args, out)).exists():
-        words = f"{RECIPE} {flags} --steps {args.steps} --seed {seed} --no-tensorboard".split()
+    if not (last := out / f"step-{steps:06d}").exists():
+        words = f"{RECIPE} {flags} --steps {steps} --seed {seed} --no-tensorboard".split()
         where = ["--model", model, "--data", pairs_of(args, seed), "--out", str(out)]
         redi.main(cli.parse(redi.Args, [*words, *where]))
-    return out
+    return str(last)
 
 
 def tried(args: Args, arm: str, rate: float) -> dict[str, Any]:
@@ -189,7 +192,7 @@ def tested(args: Args, arm: str, rate: float, seed: int) -> dict[str, Any]:
 
 def asked(args: Args, model: str, seed: int) -> dict[str, Any]:
     """New problems, the same for all arms of a seed, sampled and greedily."""
-    sampled, greedy = (ask(args, model, seed, args.test, temperature) for temperature in (1.0, 0.0))
+    sampled, greedy = ask(args, model, seed, args.test, 1.0), ask(args, model, seed, args.test, 0.0)
     return {"sampled": sampled[0], "greedy": greedy[0], "truncated": sampled[3]}
 
 

@@ -19,10 +19,10 @@ COMMON = {"bench", "ok", "seeds", "commit", "versions", "machine", "wall_s"}
 @pytest.mark.parametrize(
     ("best", "tried"),
     [
-        (3e-4, [1e-5, 3e-5, 1e-4, 3e-4, 1e-3]),
+        (3e-4, [3e-5, 1e-4, 3e-4, 1e-3]),
         (3e-6, [1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3]),
-        (1e-3, [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3]),
-        (1e-2, [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]),  # there is no further one
+        (1e-3, [3e-5, 1e-4, 3e-4, 1e-3, 3e-3]),
+        (1e-2, [3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]),  # there is no further one
         (1e-6, [1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3]),
     ],
 )
@@ -93,7 +93,9 @@ def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(redi, "ARMS", {arm: redi.ARMS[arm] for arm in ("redi", "redi-symmetric", "sft")})
     monkeypatch.setattr(redi, "BASELINES", ("sft",))
     monkeypatch.setattr(redi, "TASK", {"task": "register(low=6, high=8)", "budget": 16})
-    args = redi.Args(seeds=1, steps=2, problems=16, validation=8, test=8, out=str(tmp_path / "runs"), save=True)
+    args = redi.Args(
+        seeds=1, first_steps=2, steps=2, problems=16, validation=8, test=8, out=str(tmp_path / "runs"), save=True
+    )
     redi.main(args)
     got = json.loads((tmp_path / "redi.json").read_text())
     assert COMMON | {"rows", "claim", "confirmed", "sweep", "best_rate", "collapse", "cells", "png"} <= got.keys()

@@ -25,7 +25,7 @@ MINIATURE = """
 
 MINIATURE_STAGE2 = """
   --data runs/papers/redi-sft/pairs.jsonl --model runs/papers/redi-sft/step-000080
-  --loss redi --alpha 0.8 --steps 80 --lr 1e-4
+  --loss redi --alpha 0.8 --steps 80 --lr 3e-5
   --out runs/papers/redi
 """
 
