@@ -83,7 +83,7 @@ class Args:
     seeds: int = 3
     arms: str = ""
     """Only these, with commas between; all by default."""
-    steps: int = 100
+    steps: int = 60
     problems: int = 2000
     """New problems that each arm is asked at the end."""
     out: str = "runs/lengths"
