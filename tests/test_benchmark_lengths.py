@@ -69,7 +69,7 @@ def test_what_another_process_makes_is_passed_over(tmp_path: Path) -> None:
 
 def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some arms for a step a stage; what is done is passed over when it is run again."""
-    arms = ["grpo", "laser_d", "autothink", "adaptthink", "siri"]
+    arms = ["grpo", "autothink", "adaptthink", "siri"]
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(lengths, "DOCS", tmp_path)
     monkeypatch.setattr(lengths, "SFT", (("--model tiny --fresh --steps 2", 0.5), ("--steps 1 --seed 1", 0.6)))
