@@ -114,7 +114,9 @@ def kept(path: Path, make: Callable[[], dict[str, Any]], wait: bool = True) -> d
         if mine and not path.exists():
             started = time.perf_counter()
             made = make()
-            path.write_text(json.dumps({**made, "seconds": time.perf_counter() - started}))
+            draft = path.with_suffix(".part")
+            draft.write_text(json.dumps({**made, "seconds": time.perf_counter() - started}))
+            draft.replace(path)
         return json.loads(path.read_text()) if path.exists() else {}
 
 
@@ -175,9 +177,8 @@ def row(args: Args, arm: str, seed: int, model: str, curve: list[dict[str, float
     from reasongym.policies.hf import HF
 
     policy = HF(model, slots=128)
-    envs = cli.make_envs(
-        "LongCoT-v0", min(128, args.problems), {"task": "recheck", "high": LEVELS, **ENV}, policy.tokenizer
-    )
+    settings = {"task": "recheck", "high": LEVELS, **ENV}
+    envs = cli.make_envs("LongCoT-v0", min(128, args.problems), settings, policy.tokenizer)
     rng = np.random.default_rng(7)  # the same problems for all
     problems = [envs[0].unwrapped.task.sample(rng) for _ in range(args.problems)]  # type: ignore[attr-defined]
     done = evaluate(policy, envs, problems, sampling=Sampling(1.0), seed=seed)
@@ -245,7 +246,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> str:
     axes[2].plot([parts.make("schedules", SIRI)(t) for t in range(steps_of(rows))], "k:", label="SIRI's cap")
     for axis, x, y in zip(
         axes,
-        ("thought tokens", "level (doublings)", "step (16 problems x 8 attempts)"),
+        ("thought tokens", "level (steps to take)", "step (16 problems x 8 attempts)"),
         ("accuracy", "share that answers at once", "sampled tokens"),
         strict=True,
     ):
@@ -280,7 +281,7 @@ def verdict(rows: list[dict[str, Any]], picture: str) -> tuple[bool, dict[str, A
         "claims": claims,
         "siri": {"caps": SIRI, "correlation": [follows(r) for r in runs.get("siri", [])]},
         "trained_tokens": {m: [sum(lengths(r)) * 128 for r in these] for m, these in runs.items() if m != "base"},
-        "core_s": sum(r["seconds"] for r in rows),
+        "runs_s": sum(r["seconds"] for r in rows),
         "png": picture,
     }
     return all(claims.values()) and len(runs) == len(ARMS) + 1, figures

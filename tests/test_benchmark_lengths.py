@@ -45,7 +45,7 @@ def test_the_claims() -> None:
     ]
     assert figures["delta_vs_grpo"]["hapo"]["accuracy"]["mean"] == pytest.approx(-0.015)
     assert figures["delta_vs_grpo"]["hapo"]["cut_by_level"]["5"] == pytest.approx(0.3)
-    assert figures["siri"]["correlation"] == [pytest.approx(1.0)] and figures["core_s"] == 13.0
+    assert figures["siri"]["correlation"] == [pytest.approx(1.0)] and figures["runs_s"] == 13.0
     assert not any("curve" in row for row in figures["rows"])
 
 
@@ -79,7 +79,7 @@ def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     args = lengths.Args(seeds=1, arms=",".join(arms), steps=4, problems=12, out=str(tmp_path / "runs"), save=True)
     lengths.main(args)
     got = json.loads((tmp_path / "lengths.json").read_text())
-    assert COMMON | {"rows", "delta_vs_grpo", "claims", "core_s", "png"} <= got.keys()
+    assert COMMON | {"rows", "delta_vs_grpo", "claims", "runs_s", "png"} <= got.keys()
     assert [row["method"] for row in got["rows"]] == ["base", *arms]
     for row in got["rows"]:
         assert {"accuracy", "tokens", "tokens_by_level", "no_think_share_by_level"} <= row.keys()
