@@ -6,7 +6,8 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
     python examples/papers/adaptthink.py paper --dry-run  the paper's, for a large GPU
 
 ``--ratio sequence`` is the paper's importance ratio, ``--ratio geometric`` that of the official code. The register task
-suits it badly: a thought begins with a digit, and forcing one is wrong nine times in ten.
+suits it badly: a thought begins with a digit, and forcing one is wrong nine times in ten. On a task where there is
+something to choose: ``python -m benchmarks.lengths --arms adaptthink --seeds 1``.
 """
 
 from reasongym import cli

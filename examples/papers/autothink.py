@@ -5,7 +5,8 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
     python examples/papers/autothink.py                   the miniature: some ten minutes on a CPU
     python examples/papers/autothink.py stage1 --dry-run  then stage2, stage3, each on the one before
 
-Without a stage's safeguard: ``--shaper "autothink(gamma=1.0)"`` has no batch balance.
+Without a stage's safeguard: ``--shaper "autothink(gamma=1.0)"`` has no batch balance. All three stages in miniature, on
+a task where there is something to choose: ``python -m benchmarks.lengths --arms autothink --seeds 1``.
 """
 
 from reasongym import cli

@@ -4,6 +4,8 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
 
     python examples/papers/hapo.py                        the miniature: some ten minutes on a CPU
     python examples/papers/hapo.py paper --dry-run        the paper's, for a large GPU
+
+On a task with slack to cut: ``python -m benchmarks.lengths --arms hapo --seeds 1``.
 """
 
 from reasongym import cli

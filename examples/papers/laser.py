@@ -5,7 +5,8 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
     python examples/papers/laser.py                       the miniature: some ten minutes on a CPU
     python examples/papers/laser.py paper --dry-run       the paper's, for a large GPU
 
-The other members of its table: ``--shaper laser/kimi`` and so on (see ``reasongym/rewards/laser.py``).
+The other members of its table: ``--shaper laser/kimi`` and so on (see ``reasongym/rewards/laser.py``). On a task with
+slack to cut: ``python -m benchmarks.lengths --arms laser_d,l1 --seeds 1``.
 """
 
 from reasongym import cli
