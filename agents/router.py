@@ -240,6 +240,10 @@ def train(args: Args, data: Data, embedding: nn.Module) -> tuple[Network, float]
     now: dict[str, Any] = {"epoch": 0, "loss": float("inf"), "waited": 0}
     if file.exists():
         now = torch.load(file, weights_only=True, map_location=args.device)
+        if {name: x.shape for name, x in now["network"].items()} != {
+            n: x.shape for n, x in network.state_dict().items()
+        }:
+            raise UserError(f"{args.out} holds a router of other dimensions than {shape}: choose another --out")
         network.load_state_dict(now["network"])
         optimizer.load_state_dict(now["optimizer"])
     log = RunLog(args.out, asdict(args), resume_at=now["epoch"], tensorboard=args.tensorboard, wandb=args.wandb)
@@ -264,6 +268,10 @@ def train(args: Args, data: Data, embedding: nn.Module) -> tuple[Network, float]
     network.load_state_dict(now["best"])
     scores, truth = logits_of(network, held, embedding, args).sigmoid().cpu().numpy(), held["label"].numpy() == 1
     return network.eval(), choose_threshold(scores, truth, args.recall)
+
+
+def shapes(weights: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(x.shape) for name, x in weights.items()}
 
 
 def split(args: Args, data: Data) -> tuple[Data, Data]:

@@ -173,6 +173,8 @@ def test_a_killed_run_resumes_exactly(small: str, tmp_path: Path, monkeypatch: p
     assert kills == 3 + 5  # shards, and epochs 2, 4, 6, 8, 9
     for name in ("router.safetensors", "metrics.jsonl"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halting" / name).read_bytes()
+    with pytest.raises(UserError, match="holds a router of other dimensions than .*width=24"):
+        router.main(replace(whole, resume=True, width=24))
 
 
 def test_patience_ends_the_training_and_the_best_weights_are_kept(small: str, tmp_path: Path) -> None:
