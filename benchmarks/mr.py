@@ -135,8 +135,7 @@ def run(args: Args, arm: str, seed: int, model: str) -> list[dict[str, Any]]:
     for number, (names, steps) in enumerate(stages(args, arm)):
         out = folder(args, arm, seed, number)
         flags = ["--env", ENV, "--model", model, "--out", str(out), "--seed", str(seed), "--steps", str(steps)]
-        again = ["--warmup", "0"] if number else []  # the rate has been warmed up, and steps are what is compared
-        parsed = cli.parse(grpo.Args, [*flags, *RECIPE.split(), *again])
+        parsed = cli.parse(grpo.Args, [*flags, *RECIPE.split()])
         parsed.env_settings |= settings(args, *names)
         grpo.main(parsed)
         model = f"{out}/step-{steps:06d}"
