@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +99,25 @@ class Args:
     """New problems that each arm is asked at the end."""
     out: str = "runs/lengths"
     save: bool = False
+    so_far: bool = False
+    """Report what there is in --out and make nothing more."""
 
 
 def main(args: Args) -> None:
     started = time.perf_counter()
     seeds, arms = tuple(range(args.seeds)), args.arms.split(",") if args.arms else list(ARMS)
     Path(args.out).mkdir(parents=True, exist_ok=True)
-    models = [kept(Path(args.out, f"{name}.json"), lambda: first(args, name)) for name in FIRST]  # noqa: B023
-    wanted = [(arm, seed) for seed in seeds for arm in arms]
-    for wait in (False, True):  # first what no other process is at
-        for arm, seed in wanted:
-            kept(Path(args.out, f"{arm}-seed{seed}.json"), lambda: run(args, arm, seed), wait)  # noqa: B023
-    rows = [*models, *(kept(Path(args.out, f"{arm}-seed{seed}.json"), dict) for arm in arms for seed in seeds)]
+    wanted: dict[Path, Callable[[], dict[str, Any]]] = {
+        Path(args.out, f"{name}.json"): partial(first, args, name) for name in FIRST
+    }
+    wanted |= {
+        Path(args.out, f"{arm}-seed{seed}.json"): partial(run, args, arm, seed) for seed in seeds for arm in arms
+    }
+    for wait in () if args.so_far else (False, True):  # first what no other process is at
+        for number, (path, make) in enumerate(wanted.items()):
+            kept(path, make, wait or number < len(FIRST))
+    rows = [json.loads(path.read_text()) for path in wanted if path.exists()]
+    rows.sort(key=lambda r: [*FIRST, *ARMS].index(r["method"]))
     print(table(rows))
     if "grpo" not in arms:
         return
@@ -118,7 +126,7 @@ def main(args: Args) -> None:
     finish("lengths", *verdict(rows, picture), seeds=seeds, started=started, save=args.save)
 
 
-def kept(path: Path, make: Callable[[], dict[str, Any]], wait: bool = True) -> dict[str, Any]:
+def kept(path: Path, make: Callable[[], dict[str, Any]], wait: bool) -> dict[str, Any]:
     """What is in the file, made where there is none yet; {} where another process is making it and ``wait`` is off."""
     with claimed(path.with_suffix(".lock"), wait) as mine:
         if mine and not path.exists():
@@ -300,7 +308,8 @@ def verdict(rows: list[dict[str, Any]], picture: str) -> tuple[bool, dict[str, A
 
 def against(grpo: list[dict[str, Any]], runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Seed by seed: accuracy less that of plain GRPO, and what share of its tokens is cut, in all and at each level."""
-    pairs = list(zip(runs, grpo, strict=False))
+    plain = {r["seed"]: r for r in grpo}
+    pairs = [(r, plain[r["seed"]]) for r in runs if r["seed"] in plain]
     return {
         "accuracy": spread([r["accuracy"] - g["accuracy"] for r, g in pairs]),
         "cut": spread([1 - r["tokens"] / g["tokens"] for r, g in pairs]),
