@@ -38,22 +38,13 @@ SFT = (  # flags, and the share of easy problems that are answered at once
     ("--model tiny --fresh --lr 3e-3 --steps 1200", 0.5),
     ("--lr 2e-3 --steps 400 --seed 1", 0.6),
 )
-FIRST = {"base": len(SFT), "early": 1}  # which stage's model: "early" is hardly ever right at once on level 2
 RECIPE = "--prompts 16 --group 8 --updates 4 --loss-norm token --lr 2e-4 --save-every 1000 --resume".split()
 SIRI = "cosine(high=96, low=32, period=40)"
 CURVES = ("score", "length", "no_think", "truncated")
 EASY, HARD = (1, 2, 3), (4, 5)
 LEVEL_NAMES = [str(level) for level in (*EASY, *HARD)]
 SHORTENERS = ("laser_d", "hapo", "l1", "long2short")
-CHOOSERS = (
-    "autothink",
-    "adaptthink",
-    "no_balance",
-    "length_alone",
-    "outweighed",
-    "autothink_early",
-    "no_balance_early",
-)
+CHOOSERS = ("autothink", "adaptthink", "no_balance", "length_alone", "outweighed")
 
 
 @dataclass(frozen=True)
@@ -86,7 +77,6 @@ ARMS: dict[str, tuple[Stage, ...]] = {
     "siri": (Stage(flags=f'--schedule "{SIRI}"'),),
     "fixed_cap": (Stage(flags="--budget 64"),),
 }
-ARMS |= {f"{arm}_early": ARMS[arm] for arm in ("autothink", "no_balance")}  # from "early"
 
 
 @dataclass
@@ -107,17 +97,15 @@ def main(args: Args) -> None:
     started = time.perf_counter()
     seeds, arms = tuple(range(args.seeds)), args.arms.split(",") if args.arms else list(ARMS)
     Path(args.out).mkdir(parents=True, exist_ok=True)
-    wanted: dict[Path, Callable[[], dict[str, Any]]] = {
-        Path(args.out, f"{name}.json"): partial(first, args, name) for name in FIRST
-    }
+    wanted: dict[Path, Callable[[], dict[str, Any]]] = {Path(args.out, "base.json"): partial(first, args)}
     wanted |= {
         Path(args.out, f"{arm}-seed{seed}.json"): partial(run, args, arm, seed) for seed in seeds for arm in arms
     }
     for wait in () if args.so_far else (False, True):  # first what no other process is at
         for number, (path, make) in enumerate(wanted.items()):
-            kept(path, make, wait or number < len(FIRST))
+            kept(path, make, wait or not number)
     rows = [json.loads(path.read_text()) for path in wanted if path.exists()]
-    rows.sort(key=lambda r: [*FIRST, *ARMS].index(r["method"]))
+    rows.sort(key=lambda r: ["base", *ARMS].index(r["method"]))
     print(table(rows))
     if "grpo" not in arms:
         return
@@ -153,17 +141,17 @@ def claimed(path: Path, wait: bool) -> Iterator[bool]:
 # --- one run: train, then ask
 
 
-def first(args: Args, name: str) -> dict[str, Any]:
-    """A model that arms begin with."""
+def first(args: Args) -> dict[str, Any]:
+    """The model that all arms begin with."""
     from reasongym.agents import sft
 
-    for number, (flags, direct) in enumerate(SFT[: FIRST[name]], 1):
+    for number, (flags, direct) in enumerate(SFT, 1):
         begin = ["--model", newest(args, "base", number - 1)] if number > 1 else []
         out = str(Path(args.out, "base", f"stage-{number}"))
         parsed = cli.parse(sft.Args, [*begin, *flags.split(), "--out", out, "--resume"])
         parsed.env_settings |= {"task": "recheck", "direct": direct, **SHOWN}
         sft.main(parsed)
-    return row(args, name, 0, newest(args, "base", FIRST[name]), [])
+    return row(args, "base", 0, newest(args, "base", len(SFT)), [])
 
 
 def run(args: Args, arm: str, seed: int) -> dict[str, Any]:
@@ -171,7 +159,7 @@ def run(args: Args, arm: str, seed: int) -> dict[str, Any]:
     from reasongym.agents import grpo
     from reasongym.report.log import read_log
 
-    model, curve = newest(args, "base", FIRST["early" if arm.endswith("_early") else "base"]), []
+    model, curve = newest(args, "base", len(SFT)), []
     for number, stage in enumerate(ARMS[arm], 1):
         out, steps = Path(args.out, f"{arm}-seed{seed}", f"stage-{number}"), round(args.steps * stage.share)
         flags = ["--env", "LongCoT-v0", "--model", model, "--out", str(out), "--seed", str(seed), "--steps", str(steps)]
@@ -257,7 +245,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> str:
     for number, (method, runs) in enumerate(by_method(rows).items()):
         mark = {"color": f"C{number % 10}", "marker": "osD^vPX*"[number % 8], "label": method.replace("_", " ")}
         axes[0].scatter([r["tokens"] for r in runs], [r["accuracy"] for r in runs], **mark)
-        if method in (*FIRST, "grpo", *CHOOSERS):
+        if method in ("base", "grpo", *CHOOSERS):
             shares = np.mean([list(r["no_think_share_by_level"].values()) for r in runs], axis=0)
             axes[1].plot([int(k) for k in runs[0]["no_think_share_by_level"]], shares, **mark)
         if method in ("siri", "fixed_cap"):
@@ -292,18 +280,18 @@ def steps_of(rows: list[dict[str, Any]]) -> int:
 def verdict(rows: list[dict[str, Any]], picture: str) -> tuple[bool, dict[str, Any]]:
     """Each claim as measured, over the mean of the seeds; all of them make ``ok``."""
     runs = by_method(rows)
-    delta = {method: against(runs["grpo"], runs[method]) for method in runs if method not in (*FIRST, "grpo")}
+    delta = {method: against(runs["grpo"], runs[method]) for method in runs if method not in ("base", "grpo")}
     claims = claims_of(runs, delta)
     figures = {
         "rows": [{k: v for k, v in r.items() if k not in ("curve", "seconds")} for r in rows],
         "delta_vs_grpo": delta,
         "claims": claims,
         "siri": {"caps": SIRI, "correlation": [follows(r) for r in runs.get("siri", [])]},
-        "trained_tokens": {m: [sum(lengths(r)) * 128 for r in these] for m, these in runs.items() if m not in FIRST},
+        "trained_tokens": {m: [sum(lengths(r)) * 128 for r in these] for m, these in runs.items() if m != "base"},
         "runs_s": sum(r["seconds"] for r in rows),
         "png": picture,
     }
-    return all(claims.values()) and len(runs) == len(ARMS) + len(FIRST), figures
+    return all(claims.values()) and len(runs) == len(ARMS) + 1, figures
 
 
 def against(grpo: list[dict[str, Any]], runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -330,13 +318,12 @@ def claims_of(runs: dict[str, list[dict[str, Any]]], delta: dict[str, Any]) -> d
     if "laser_d" in runs:
         cut = delta["laser_d"]["cut_by_level"]
         claims["laser_d_cuts_easy_more"] = mean_at(cut, EASY) > mean_at(cut, HARD)
-    for m in ("autothink", "autothink_early", "adaptthink"):
+    for m in ("autothink", "adaptthink"):
         if m in runs:
             shares = {k: float(np.mean([r["no_think_share_by_level"][k] for r in runs[m]])) for k in LEVEL_NAMES}
             claims[f"{m}_thinks_where_hard"] = mean_at(shares, EASY) >= 0.75 and mean_at(shares, HARD) <= 0.1
-    for m in ("no_balance", "no_balance_early"):
-        if m in runs:
-            claims[f"{m}_is_all_think"] = mean_of(runs[m], "no_think_share") <= 0.05
+    if "no_balance" in runs:
+        claims["all_think_without_balance"] = mean_of(runs["no_balance"], "no_think_share") <= 0.05
     if "length_alone" in runs:
         claims["all_no_think_by_length_alone"] = mean_of(runs["length_alone"], "no_think_share") >= 0.95
     if "outweighed" in runs:

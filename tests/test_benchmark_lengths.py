@@ -70,7 +70,7 @@ def test_what_another_process_makes_is_passed_over(tmp_path: Path) -> None:
 
 def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some arms for a step a stage; what is done is passed over when it is run again."""
-    arms = ["grpo", "autothink_early", "adaptthink", "siri"]
+    arms = ["grpo", "autothink", "adaptthink", "siri"]
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(lengths, "DOCS", tmp_path)
     monkeypatch.setattr(lengths, "SFT", (("--model tiny --fresh --steps 2", 0.5), ("--steps 1 --seed 1", 0.6)))
@@ -81,12 +81,12 @@ def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     lengths.main(args)
     got = json.loads((tmp_path / "lengths.json").read_text())
     assert COMMON | {"rows", "delta_vs_grpo", "claims", "runs_s", "png"} <= got.keys()
-    assert [row["method"] for row in got["rows"]] == ["base", "early", *arms]
+    assert [row["method"] for row in got["rows"]] == ["base", *arms]
     for row in got["rows"]:
         assert {"accuracy", "tokens", "tokens_by_level", "no_think_share_by_level"} <= row.keys()
         assert row["n"] == 12 == sum(row["n_by_level"].values())
     assert (tmp_path / "lengths.png").stat().st_size > 10_000
-    assert len(list((tmp_path / "runs" / "autothink_early-seed0").iterdir())) == 3
+    assert len(list((tmp_path / "runs" / "autothink-seed0").iterdir())) == 3
 
     def never(*args: Any) -> None:
         raise AssertionError("it was done already")
