@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,29 +33,18 @@ DOCS = ROOT / "docs"
 ENV = {"answer_after": "=", "budget": 128}
 LEVELS = 5  # of the six that the first model has seen
 POOL = f"pool(task='recheck(high={LEVELS})', n=96)"  # HAPO's histories and AdaptThink's references want problems again
-SHOWN = {"checks": 0.5, "slip": 0.06}
-SFT = {  # the first models: flags, and what is shown besides; "hasty" is "base" after many wrong answers at once
-    "base": (
-        ("--model tiny --fresh --lr 3e-3 --steps 1200", {"direct": 0.5, "haste": 0.4}),
-        ("--lr 2e-3 --steps 400 --seed 1", {"direct": 0.6, "haste": 0.4}),
-    ),
-    "hasty": (("--lr 1e-3 --steps 150 --seed 2", {"direct": 0.6, "haste": 1.0}),),
-}
+SHOWN = {"checks": 0.5, "slip": 0.06, "haste": 0.4}
+SFT = (  # flags, and the share of easy problems that are answered at once
+    ("--model tiny --fresh --lr 3e-3 --steps 1200", 0.5),
+    ("--lr 2e-3 --steps 400 --seed 1", 0.6),
+)
 RECIPE = "--prompts 16 --group 8 --updates 4 --loss-norm token --lr 2e-4 --save-every 1000 --resume".split()
 SIRI = "cosine(high=96, low=32, period=40)"
 CURVES = ("score", "length", "no_think", "truncated")
 EASY, HARD = (1, 2, 3), (4, 5)
 LEVEL_NAMES = [str(level) for level in (*EASY, *HARD)]
 SHORTENERS = ("laser_d", "hapo", "l1", "long2short")
-CHOOSERS = (
-    "autothink",
-    "adaptthink",
-    "no_balance",
-    "length_alone",
-    "outweighed",
-    "autothink_hasty",
-    "no_balance_hasty",
-)
+CHOOSERS = ("autothink", "adaptthink", "no_balance", "length_alone", "outweighed")
 
 
 @dataclass(frozen=True)
@@ -87,8 +77,6 @@ ARMS: dict[str, tuple[Stage, ...]] = {
     "siri": (Stage(flags=f'--schedule "{SIRI}"'),),
     "fixed_cap": (Stage(flags="--budget 64"),),
 }
-HASTY = ("autothink", "no_balance")  # these begin with "hasty" as well, and are then called so
-ARMS |= {f"{arm}_hasty": ARMS[arm] for arm in HASTY}
 
 
 @dataclass
@@ -101,18 +89,23 @@ class Args:
     """New problems that each arm is asked at the end."""
     out: str = "runs/lengths"
     save: bool = False
+    so_far: bool = False
+    """Report what there is in --out and make nothing more."""
 
 
 def main(args: Args) -> None:
     started = time.perf_counter()
     seeds, arms = tuple(range(args.seeds)), args.arms.split(",") if args.arms else list(ARMS)
     Path(args.out).mkdir(parents=True, exist_ok=True)
-    models = [kept(Path(args.out, f"{name}.json"), lambda: first(args, name)) for name in SFT]  # noqa: B023
-    wanted = [(arm, seed) for seed in seeds for arm in arms]
-    for wait in (False, True):  # first what no other process is at
-        for arm, seed in wanted:
-            kept(Path(args.out, f"{arm}-seed{seed}.json"), lambda: run(args, arm, seed), wait)  # noqa: B023
-    rows = [*models, *(kept(Path(args.out, f"{arm}-seed{seed}.json"), dict) for arm in arms for seed in seeds)]
+    wanted: dict[Path, Callable[[], dict[str, Any]]] = {Path(args.out, "base.json"): partial(first, args)}
+    wanted |= {
+        Path(args.out, f"{arm}-seed{seed}.json"): partial(run, args, arm, seed) for seed in seeds for arm in arms
+    }
+    for wait in () if args.so_far else (False, True):  # first what no other process is at
+        for number, (path, make) in enumerate(wanted.items()):
+            kept(path, make, wait or not number)
+    rows = [json.loads(path.read_text()) for path in wanted if path.exists()]
+    rows.sort(key=lambda r: ["base", *ARMS].index(r["method"]))
     print(table(rows))
     if "grpo" not in arms:
         return
@@ -121,7 +114,7 @@ def main(args: Args) -> None:
     finish("lengths", *verdict(rows, picture), seeds=seeds, started=started, save=args.save)
 
 
-def kept(path: Path, make: Callable[[], dict[str, Any]], wait: bool = True) -> dict[str, Any]:
+def kept(path: Path, make: Callable[[], dict[str, Any]], wait: bool) -> dict[str, Any]:
     """What is in the file, made where there is none yet; {} where another process is making it and ``wait`` is off."""
     with claimed(path.with_suffix(".lock"), wait) as mine:
         if mine and not path.exists():
@@ -148,18 +141,17 @@ def claimed(path: Path, wait: bool) -> Iterator[bool]:
 # --- one run: train, then ask
 
 
-def first(args: Args, name: str) -> dict[str, Any]:
-    """A model that arms begin with."""
+def first(args: Args) -> dict[str, Any]:
+    """The model that all arms begin with."""
     from reasongym.agents import sft
 
-    model = newest(args, "base") if name == "hasty" else ""
-    for number, (flags, shown) in enumerate(SFT[name], 1):
-        begin, out = ["--model", model] if model else [], Path(args.out, name, f"stage-{number}")
-        parsed = cli.parse(sft.Args, [*begin, *flags.split(), "--out", str(out), "--resume"])
-        parsed.env_settings |= {"task": "recheck", **SHOWN, **shown}
+    for number, (flags, direct) in enumerate(SFT, 1):
+        begin = ["--model", newest(args, "base", number - 1)] if number > 1 else []
+        out = str(Path(args.out, "base", f"stage-{number}"))
+        parsed = cli.parse(sft.Args, [*begin, *flags.split(), "--out", out, "--resume"])
+        parsed.env_settings |= {"task": "recheck", "direct": direct, **SHOWN}
         sft.main(parsed)
-        model = newest(args, name)
-    return row(args, name, 0, model, [])
+    return row(args, "base", 0, newest(args, "base", len(SFT)), [])
 
 
 def run(args: Args, arm: str, seed: int) -> dict[str, Any]:
@@ -167,7 +159,7 @@ def run(args: Args, arm: str, seed: int) -> dict[str, Any]:
     from reasongym.agents import grpo
     from reasongym.report.log import read_log
 
-    model, curve = newest(args, "hasty" if arm.endswith("_hasty") else "base"), []
+    model, curve = newest(args, "base", len(SFT)), []
     for number, stage in enumerate(ARMS[arm], 1):
         out, steps = Path(args.out, f"{arm}-seed{seed}", f"stage-{number}"), round(args.steps * stage.share)
         flags = ["--env", "LongCoT-v0", "--model", model, "--out", str(out), "--seed", str(seed), "--steps", str(steps)]
@@ -175,16 +167,15 @@ def run(args: Args, arm: str, seed: int) -> dict[str, Any]:
         parsed.env_settings |= {"task": POOL, **ENV}
         grpo.main(parsed)
         curve += [{key: line.get(key, 0.0) for key in CURVES} for line in read_log(out / "metrics.jsonl")]
-        model = newest(args, f"{arm}-seed{seed}")
+        model = newest(args, f"{arm}-seed{seed}", number)
     return row(args, arm, seed, model, curve)
 
 
-def newest(args: Args, name: str) -> str:
-    """The last checkpoint of the last stage."""
+def newest(args: Args, name: str, stage: int) -> str:
+    """The last checkpoint of a stage."""
     from reasongym.algos import checkpoint
 
-    stages = sorted(Path(args.out, name).iterdir())
-    return str(checkpoint.steps(stages[-1])[-1])
+    return str(checkpoint.steps(Path(args.out, name, f"stage-{stage}"))[-1])
 
 
 def row(args: Args, arm: str, seed: int, model: str, curve: list[dict[str, float]]) -> dict[str, Any]:
@@ -254,7 +245,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> str:
     for number, (method, runs) in enumerate(by_method(rows).items()):
         mark = {"color": f"C{number % 10}", "marker": "osD^vPX*"[number % 8], "label": method.replace("_", " ")}
         axes[0].scatter([r["tokens"] for r in runs], [r["accuracy"] for r in runs], **mark)
-        if method in (*SFT, "grpo", *CHOOSERS):
+        if method in ("base", "grpo", *CHOOSERS):
             shares = np.mean([list(r["no_think_share_by_level"].values()) for r in runs], axis=0)
             axes[1].plot([int(k) for k in runs[0]["no_think_share_by_level"]], shares, **mark)
         if method in ("siri", "fixed_cap"):
@@ -289,23 +280,24 @@ def steps_of(rows: list[dict[str, Any]]) -> int:
 def verdict(rows: list[dict[str, Any]], picture: str) -> tuple[bool, dict[str, Any]]:
     """Each claim as measured, over the mean of the seeds; all of them make ``ok``."""
     runs = by_method(rows)
-    delta = {method: against(runs["grpo"], runs[method]) for method in runs if method not in (*SFT, "grpo")}
+    delta = {method: against(runs["grpo"], runs[method]) for method in runs if method not in ("base", "grpo")}
     claims = claims_of(runs, delta)
     figures = {
         "rows": [{k: v for k, v in r.items() if k not in ("curve", "seconds")} for r in rows],
         "delta_vs_grpo": delta,
         "claims": claims,
         "siri": {"caps": SIRI, "correlation": [follows(r) for r in runs.get("siri", [])]},
-        "trained_tokens": {m: [sum(lengths(r)) * 128 for r in these] for m, these in runs.items() if m not in SFT},
+        "trained_tokens": {m: [sum(lengths(r)) * 128 for r in these] for m, these in runs.items() if m != "base"},
         "runs_s": sum(r["seconds"] for r in rows),
         "png": picture,
     }
-    return all(claims.values()) and len(runs) == len(ARMS) + len(SFT), figures
+    return all(claims.values()) and len(runs) == len(ARMS) + 1, figures
 
 
 def against(grpo: list[dict[str, Any]], runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Seed by seed: accuracy less that of plain GRPO, and what share of its tokens is cut, in all and at each level."""
-    pairs = list(zip(runs, grpo, strict=False))
+    plain = {r["seed"]: r for r in grpo}
+    pairs = [(r, plain[r["seed"]]) for r in runs if r["seed"] in plain]
     return {
         "accuracy": spread([r["accuracy"] - g["accuracy"] for r, g in pairs]),
         "cut": spread([1 - r["tokens"] / g["tokens"] for r, g in pairs]),
@@ -326,13 +318,12 @@ def claims_of(runs: dict[str, list[dict[str, Any]]], delta: dict[str, Any]) -> d
     if "laser_d" in runs:
         cut = delta["laser_d"]["cut_by_level"]
         claims["laser_d_cuts_easy_more"] = mean_at(cut, EASY) > mean_at(cut, HARD)
-    for m in ("autothink", "autothink_hasty", "adaptthink"):
+    for m in ("autothink", "adaptthink"):
         if m in runs:
             shares = {k: float(np.mean([r["no_think_share_by_level"][k] for r in runs[m]])) for k in LEVEL_NAMES}
             claims[f"{m}_thinks_where_hard"] = mean_at(shares, EASY) >= 0.75 and mean_at(shares, HARD) <= 0.1
-    for m in ("no_balance", "no_balance_hasty"):
-        if m in runs:
-            claims[f"{m}_is_all_think"] = mean_of(runs[m], "no_think_share") <= 0.05
+    if "no_balance" in runs:
+        claims["all_think_without_balance"] = mean_of(runs["no_balance"], "no_think_share") <= 0.05
     if "length_alone" in runs:
         claims["all_no_think_by_length_alone"] = mean_of(runs["length_alone"], "no_think_share") >= 0.95
     if "outweighed" in runs:

@@ -64,20 +64,16 @@ def test_what_another_process_makes_is_passed_over(tmp_path: Path) -> None:
     def never() -> dict[str, Any]:
         raise AssertionError("it is being made, or was made already")
 
-    assert lengths.kept(tmp_path / "a.json", nested)["a"] == lengths.kept(tmp_path / "a.json", never)["a"] == 1
+    for make in (nested, never):
+        assert lengths.kept(tmp_path / "a.json", make, wait=True)["a"] == 1
 
 
 def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some arms for a step a stage; what is done is passed over when it is run again."""
-    arms = ["grpo", "autothink_hasty", "adaptthink", "siri"]
+    arms = ["grpo", "autothink", "adaptthink", "siri"]
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(lengths, "DOCS", tmp_path)
-    shown = {"direct": 0.5, "haste": 0.4}
-    models = {
-        "base": (("--model tiny --fresh --steps 2", shown), ("--steps 1 --seed 1", shown)),
-        "hasty": (("--steps 1", shown),),
-    }
-    monkeypatch.setattr(lengths, "SFT", models)
+    monkeypatch.setattr(lengths, "SFT", (("--model tiny --fresh --steps 2", 0.5), ("--steps 1 --seed 1", 0.6)))
     monkeypatch.setattr(lengths, "RECIPE", "--prompts 2 --group 4 --lr 1e-4 --resume --no-tensorboard".split())
     monkeypatch.setattr(lengths, "POOL", "pool(task='recheck', n=4)")
     monkeypatch.setitem(lengths.ENV, "budget", 24)
@@ -85,12 +81,12 @@ def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     lengths.main(args)
     got = json.loads((tmp_path / "lengths.json").read_text())
     assert COMMON | {"rows", "delta_vs_grpo", "claims", "runs_s", "png"} <= got.keys()
-    assert [row["method"] for row in got["rows"]] == ["base", "hasty", *arms]
+    assert [row["method"] for row in got["rows"]] == ["base", *arms]
     for row in got["rows"]:
         assert {"accuracy", "tokens", "tokens_by_level", "no_think_share_by_level"} <= row.keys()
         assert row["n"] == 12 == sum(row["n_by_level"].values())
     assert (tmp_path / "lengths.png").stat().st_size > 10_000
-    assert len(list((tmp_path / "runs" / "autothink_hasty-seed0").iterdir())) == 3
+    assert len(list((tmp_path / "runs" / "autothink-seed0").iterdir())) == 3
 
     def never(*args: Any) -> None:
         raise AssertionError("it was done already")
