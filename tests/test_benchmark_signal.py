@@ -98,7 +98,7 @@ def test_the_rules_of_the_sub_domains(kind: str) -> None:
         "reverse": [given[4 - i] for i in range(5)],
         "sort": sorted(given),
         "next": [(d + 1) % 10 for d in given],
-        "sums": [sum(given[: i + 1]) % 10 for i in range(5)],
+        "rotate": [*given[1:], given[0]],
     }[kind]
     assert problem.prompt[:2] == kind[:2] and problem.answer == "".join(map(str, by_hand))
     shown = task.demonstrate(problem, rng)
