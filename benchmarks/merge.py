@@ -78,7 +78,7 @@ class Args:
     """SFT steps of the common start."""
     branch: int = 100
     """Of each branch; the one long run has as many as all of them."""
-    problems: int = 192
+    problems: int = 128
     """New ones of each sub-domain at the end."""
     out: str = "runs/merge"
     save: bool = False
