@@ -26,12 +26,12 @@ from reasongym import cli, parts
 from reasongym.core import Problem, UserError, Verdict
 from reasongym.metrics import mean_ci95
 
-KINDS = ("reverse", "sort", "next", "sums")
+KINDS = ("reverse", "sort", "next", "rotate")
 
 
 @dataclass(frozen=True)
 class Digits:
-    """``r2719=`` and the digits turned by a rule: reversed, sorted, each one more (mod 10), or summed up (mod 10)."""
+    """``r2719=`` and the digits turned by a rule: reversed, sorted, each one more (mod 10), or the first put last."""
 
     kind: str = "reverse"
     size: int = 5
@@ -46,7 +46,7 @@ class Digits:
             "reverse": given[::-1],
             "sort": np.sort(given),
             "next": (given + 1) % 10,
-            "sums": np.cumsum(given) % 10,
+            "rotate": np.roll(given, -1),
         }[self.kind]
         return Problem.of(f"{self.kind[:2]}{written(given)}=", written(turned), level)
 
@@ -74,11 +74,11 @@ CLAIM = "the even merge of specialists is better on the mean of all sub-domains 
 @dataclass
 class Args:
     seeds: int = 3
-    start: int = 500
+    start: int = 700
     """SFT steps of the common start."""
     branch: int = 100
     """Of each branch; the one long run has as many as all of them."""
-    problems: int = 192
+    problems: int = 128
     """New ones of each sub-domain at the end."""
     out: str = "runs/merge"
     save: bool = False
