@@ -39,22 +39,22 @@ def test_clause_names() -> None:
             "What is the total insured value of the exhibits whose material is clay?",
             "SELECT SUM(InsuredValue) FROM Exhibit WHERE material = 'clay'",
             "SELECT SUM(InsuredValue) FROM Exhibit WHERE material = 'clay'",
-            ["total sum yes", "insured value insuredvalue yes", "material material yes", "is = yes", "clay 'clay' yes"],
+            ["sum total yes", "c yes", "c yes", "= is yes", "v yes"],
         ),
-        ("What is the highest price?", "SELECT MAX(price) FROM t", "SELECT AVG(price) FROM t", ["highest avg no"]),
+        ("What is the highest price?", "SELECT MAX(price) FROM t", "SELECT AVG(price) FROM t", ["avg highest no"]),
         (
             "List the names of all books, from the lowest number of pages to the highest.",
             "SELECT book_name FROM book ORDER BY book_pages",
             "SELECT book_name FROM book ORDER BY book_pages DESC",
-            ["names book_name yes", "pages book_pages yes", "lowest desc no"],
+            ["c yes", "c yes", "desc lowest no"],
         ),
         (
             "How many books have a price of at least 3?",
             "SELECT COUNT(*) FROM book WHERE price >= 3",
             "SELECT COUNT(*) FROM book",
-            ["how many count yes", "price missing no"],
+            ["count how many yes", "missing no"],
         ),
-        ("Which name?", "SELECT name FROM t", "SELECT DISTINCT name FROM t", ["- distinct no"]),
+        ("Which name?", "SELECT name FROM t", "SELECT DISTINCT name FROM t", ["distinct - no"]),
     ],
 )
 def test_what_the_question_says_of_each_part(question: str, gold: str, sql: str, told: list[str]) -> None:

@@ -83,7 +83,7 @@ def test_candidates_from_a_file(file: str) -> None:
     first, second, third = (task.problem(i) for i in range(3))
     assert first.prompt == "How many?\nselect count(*) from t;\n" and first.answer is True
     assert first.data["of"] == second.data["of"] == "7" and third.level == 2
-    assert task.demonstrate(first, np.random.default_rng(0)) == 'how many count yes; {"correct": true}'
+    assert task.demonstrate(first, np.random.default_rng(0)) == 'count how many yes; {"correct": true}'
     assert task.demonstrate(second, np.random.default_rng(0)) == '{"correct": false}'
     assert task.demonstrate(third, np.random.default_rng(0)) == '{"correct": true}', (
         "right in other words than the gold's"
