@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from typing import Any
 
 from benchmarks.attacks import hangs
 from benchmarks.attacks.attack import SECONDS
+from benchmarks.attacks.calls import PREAMBLE, numbers
 from benchmarks.report import finish
 from reasongym import sandbox
 from reasongym.core import HostError, UserError
@@ -89,16 +91,12 @@ def cold_ms(name: str, n: int, preload: tuple[str, ...]) -> float:
 
 def hang_s(backend: str) -> tuple[float, str]:
     """The longest that a hang took to be answered, and which."""
-    taken = []
+    taken, facts = [], {"machine": platform.machine(), "nr": numbers()}
     for attack in hangs.ATTACKS:
         with closing(open_session(backend, Limits(seconds=SECONDS, memory=512))) as session:
-            session.run(_IMPORTS)
+            assert session.run(f"FACTS = {facts!r}\n{PREAMBLE}").ok
             taken += [(timed(lambda c=cell: session.run(c)), attack.name) for cell in attack.cells]  # type: ignore[misc]
     return max(taken)
-
-
-# What the cells of the battery find defined; `benchmarks.attacks.battery` has more.
-_IMPORTS = "import ctypes, os, signal, sys, time, json, struct"
 
 
 def counted(backend: str) -> dict[str, int]:
@@ -171,20 +169,21 @@ def docker_exec_us(n: int) -> float | None:
 def figures_of(args: argparse.Namespace) -> dict[str, Any]:
     name = args.backend if args.backend != "auto" else chosen()
     print(f"backend: {name}", flush=True)
+    # The hangs come after what is timed in microseconds: they keep a processor busy for most of a minute.
+    quick = {"warm_us_p50": warm_us(name, args.cells), "pool_ms_p50": pool_ms(name, args.opened)}
     bare, full = cold_ms(name, args.cold, ()), cold_ms(name, max(1, args.cold // 2), native.PRELOAD)
+    compared = {"subprocess_us": subprocess_us(11), "docker_exec_us": docker_exec_us(5)}
     slowest, hang = hang_s(name)
     return {
         "backend": name,
-        "warm_us_p50": warm_us(name, args.cells),
-        "pool_ms_p50": pool_ms(name, args.opened),
+        **quick,
         "cold_ms_p50": bare,
         "first_import_ms": full - bare,
         "timeout_1s_max_s": slowest,
         "slowest_hang": hang,
         "leaks": leaks(name, args.sessions),
         "sessions": args.sessions,
-        "subprocess_us": subprocess_us(11),
-        "docker_exec_us": docker_exec_us(5),
+        **compared,
         "load": os.getloadavg()[0],
     }
 

@@ -234,15 +234,15 @@ class Scene:
 
 @contextmanager
 def _watched() -> Iterator[dict[str, float]]:
-    """Sample the memory of the sandbox's processes: by how much the largest of them has grown."""
+    """Sample the memory of the sandbox's processes: by how much one of them has grown, from nothing if it is new."""
     first = _descendants()
-    base = max(first.values(), default=0.0)
     found = {"growth": 0.0}
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.01):
-            found["growth"] = max(found["growth"], max(_descendants().values(), default=0.0) - base)
+            grown = [now - first.get(pid, 0.0) for pid, now in _descendants().items()]
+            found["growth"] = max(found["growth"], *grown, 0.0)
 
     thread = threading.Thread(target=watch)
     thread.start()

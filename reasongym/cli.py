@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from reasongym.sandbox.command import Sandbox, sandbox_command
 
 A = TypeVar("A")
 
-_FAMILIES = ("tasks", "thinking", "tools", "rewards", "curriculum", "policies")
+_FAMILIES = ("tasks", "thinking", "tools", "rewards", "curriculum", "schedules", "policies")
 
 
 def run(
@@ -45,6 +46,16 @@ def run(
     except (UserError, gym.error.Error) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def recipe(main: Callable[[A], Any], arguments: type[A], argv: Sequence[str] | None = None, **commands: str) -> None:
+    """`run` one of several commands: the first, or the one that the first word names; more flags may follow it."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words.pop(0) if words and not words[0].startswith("-") else next(iter(commands))
+    if name not in commands:
+        print(f"error: there is no {name!r}; there is {', '.join(commands)}", file=sys.stderr)
+        raise SystemExit(2)
+    run(main, arguments, [*shlex.split(commands[name]), *words])
 
 
 def parse(arguments: type[A], argv: Sequence[str], prog: str | None = None) -> A:

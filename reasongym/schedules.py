@@ -82,7 +82,7 @@ class Cosine:
         _swing(self)
 
     def __call__(self, step: int) -> int:
-        return round(between(self.low, self.high, math.cos(math.tau * step / self.period)))
+        return round(between(self.low, self.high, math.cos(math.tau * (step % self.period) / self.period)))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasongym.core import Batch, Trajectory, UserError
-from reasongym.thinking import CLOSER, Mode, mode
+from reasongym.thinking import CLOSER, mode
 
 
 class EpisodeShaper(ABC):
@@ -78,13 +78,9 @@ def span(values: NDArray[np.float64], members: NDArray[np.bool_]) -> tuple[NDArr
 
 def skipped(batch: Batch, closer: str = CLOSER) -> NDArray[np.bool_]:
     """Which attempts did not think, [P, G]: as the environment reported, or by the text for another closer."""
-
-    def mode_of(trajectory: Trajectory) -> Mode:
-        reported: Mode | None = trajectory.info.get("mode") if closer == CLOSER else None
-        return reported or mode(trajectory.text, closer=closer)
-
-    flags = [mode_of(t) == "no_think" for group in batch for t in group]
-    return np.array(flags, bool).reshape(shape(batch))
+    key = "mode" if closer == CLOSER else ""
+    modes = [t.info.get(key) or mode(t.text, closer=closer) for group in batch for t in group]
+    return np.array([m == "no_think" for m in modes], bool).reshape(shape(batch))
 
 
 def shape(batch: Batch) -> tuple[int, int]:

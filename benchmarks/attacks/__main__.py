@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import sys
 import time
 import warnings
@@ -55,7 +56,7 @@ def one(backend: str, only: str = "", bare: bool = False, save: bool = False, sa
         "rows": [o.row() for o in outcomes],
     }
     ok = len(outcomes) >= BAR and not (succeeded or mistaken or figures["invalid_caused"])
-    return finish("attacks", ok, figures, started=started, save=save, suffix=backend.split("(")[0])
+    return finish("attacks", ok, figures, started=started, save=save, suffix="_".join(re.findall(r"\w+", backend)))
 
 
 def main(backend: str, only: str = "", bare: bool = False, save: bool = False, say: bool = False) -> bool:

@@ -37,6 +37,11 @@ class Case:
     peak: Peak | None = None
 
     @property
+    def lost(self) -> bool:
+        """Whether the process is another one by now, or none."""
+        return any(reply.lost for reply in self.replies)
+
+    @property
     def said(self) -> str:
         return "\n".join(f"{reply.output} {reply.value}" for reply in self.replies)
 

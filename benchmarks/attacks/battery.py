@@ -9,7 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.attacks import bombs, files, hangs, kernel, look, network, processes, python, replies, secrets, sessions
+from benchmarks.attacks import (
+    answers,
+    bombs,
+    files,
+    hangs,
+    kernel,
+    look,
+    network,
+    processes,
+    python,
+    replies,
+    secrets,
+    sessions,
+)
 from benchmarks.attacks.attack import MEMORY, RETURN_S, Attack, Case
 from benchmarks.attacks.scene import HOST_MEMORY, Scene
 from reasongym.core import HostError
@@ -24,6 +37,7 @@ KINDS: dict[str, tuple[Attack, ...]] = {
     "forged replies": replies.ATTACKS,
     "the kernel": kernel.ATTACKS,
     "Python": python.ATTACKS,
+    "wrong answers": answers.ATTACKS,
     "other sessions": sessions.ATTACKS,
 }
 # An attack that ends so has not been tried: it is a mistake in its own text.
@@ -88,7 +102,7 @@ def _attacked(scene: Scene, case: Case) -> str:
             case.seconds.append(time.monotonic() - started)
     try:
         found = [case.attack.oracle(case), _late(case), _too_much(case, own)]
-        if pid and not case.replies[-1].lost and look.alive(pid):
+        if pid and not case.lost and look.alive(pid):
             found += [_freed(rights, pid), *look.suspicious(held, look.held(pid))]
         found.append(scene.harm(case))
     finally:

@@ -32,12 +32,23 @@ while True:
     ),
     attack(
         "memory by mmap",
-        "import mmap\nkept = []\nfor _ in range(4000):\n    kept.append(mmap.mmap(-1, 1 << 20))\n    kept[-1][::4096] = b'x' * 256",
+        """
+import mmap
+kept = []
+for _ in range(4000):
+    kept.append(mmap.mmap(-1, 1 << 20))
+    kept[-1][::4096] = b'x' * 256
+""",
     ),
     attack(
         "memory by private maps",
-        "import mmap\nfor _ in range(4000):\n    m = mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)\n"
-        "    m[::4096] = b'x' * 256\n    globals().setdefault('kept', []).append(m)",
+        """
+import mmap
+for _ in range(4000):
+    m = mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
+    m[::4096] = b'x' * 256
+    globals().setdefault('kept', []).append(m)
+""",
     ),
     attack("memory by numpy", "import numpy\nkept = []\nwhile True:\n    kept.append(numpy.ones(1 << 20))"),
     attack(
@@ -52,7 +63,9 @@ won(len(fds))
     ),
     attack("memory of System V", "n = call('shmget', 0, 1 << 20, 0o1600)\nwon(call('shmctl', n, 0, None))", bare=True),
     attack("locked memory", "call('mlockall', 3)\nwon()\nx = bytearray(64 << 20)"),
-    attack("raise its limits", """
+    attack(
+        "raise its limits",
+        """
 import resource
 def lift(kind):
     soft, hard = resource.getrlimit(kind)
@@ -61,7 +74,8 @@ def lift(kind):
 each(lift, resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
 x = bytearray(2 << 30)
 won("2 GiB")
-"""),
+""",
+    ),
     attack(
         "descriptors",
         """
@@ -85,17 +99,29 @@ len(fds) > 1000 and won(len(fds))
     attack("a long error message", "raise ValueError('x' * (50 << 20))"),
     attack("a long error type", "raise type('x' * (20 << 20), (Exception,), {})('y')"),
     attack("an output that cannot be written", "sys.stdout.head = sys.stdout.tail = 'x' * (50 << 20)"),
-    attack("a chain of errors", """
+    attack(
+        "a chain of errors",
+        """
 error = None
 for i in range(10**6):
     new = ValueError(i)
     new.__context__, error = error, new
 raise error
-"""),
+""",
+    ),
     attack("a group of errors", "raise ExceptionGroup('x', [ValueError(str(i) * 100) for i in range(10**5)])"),
     attack("recursion", "def f(n):\n    return f(n + 1) + 1\nf(0)"),
     attack("recursion with the limit raised", "sys.setrecursionlimit(10**9)\ndef f(n):\n    return [f(n + 1)]\nf(0)"),
-    attack("a stack overflow in C", "x = []\nfor _ in range(10**6):\n    x = [x]\nsys.setrecursionlimit(10**9)\nrepr(x)"),
+    attack(
+        "a stack overflow in C",
+        """
+x = []
+for _ in range(10**6):
+    x = [x]
+sys.setrecursionlimit(10**9)
+repr(x)
+""",
+    ),
     attack("a stack overflow in free", "x = None\nfor _ in range(10**7):\n    x = (x,)\ndel x"),
     attack("a stack overflow in the compiler", "sys.setrecursionlimit(10**9)\neval('-' * 10**6 + '1')"),
     attack("deep source", "compile('(' * 10**5 + ')' * 10**5, 'x', 'eval')"),
@@ -109,6 +135,13 @@ raise error
     attack("a large string", "x = 'a' * 10**13"),
     attack("a wide format", "'%*d' % (2**31 - 1, 1), f'{1:>{2**40}}'"),
     attack("keys that collide", "d = {i * (2**61 - 1): i for i in range(200_000)}"),
-    attack("a zip bomb", "import zlib\nx = zlib.compress(bytes(1 << 28), 9)\nkept = [zlib.decompress(x) for _ in range(40)]"),
+    attack(
+        "a zip bomb",
+        """
+import zlib
+x = zlib.compress(bytes(1 << 28), 9)
+kept = [zlib.decompress(x) for _ in range(40)]
+""",
+    ),
     attack("a matrix", "import numpy\nx = numpy.random.rand(5000, 5000)\ny = x @ x"),
-)  # fmt: skip
+)

@@ -14,9 +14,10 @@ END = "<!-- attacks: end -->"
 
 
 def results() -> dict[str, dict[str, Any]]:
-    """What was saved of each backend, best first."""
-    paths = {name: report.RESULTS / f"attacks_{name}.json" for name in BACKENDS}
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+    """What was saved of each backend, best first; then of backends with settings."""
+    found = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(report.RESULTS.glob("attacks_*.json"))]
+    order = {name: i for i, name in enumerate(BACKENDS)}
+    return {r["backend"]: r for r in sorted(found, key=lambda r: order.get(r["backend"], len(order)))}
 
 
 def table(saved: dict[str, dict[str, Any]]) -> str:

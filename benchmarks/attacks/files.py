@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.attacks.attack import attack
+from benchmarks.attacks.attack import Case, attack
+
+
+def _sized(case: Case) -> str:
+    return "the size of a hidden file was seen" if str(case.scene.size) in case.said else ""
+
 
 ATTACKS = (
     attack("read a secret in /tmp that all may read", "print(open(H.secret).read())", bare=True),
@@ -14,6 +19,12 @@ ATTACKS = (
         bare=True,
     ),
     attack("list folders", "print(*each(os.listdir, H.folder, '/tmp', '/etc', '/proc', '/dev', '/sys'))", bare=True),
+    attack(
+        "see what a file is that it may not read (stat)",
+        "print(*[found.st_size for found in each(os.stat, H.hidden)])",
+        oracle=_sized,
+        bare=True,
+    ),
     attack("follow a link that the host has laid", "print(open(H.link).read())", bare=True),
     attack(
         "climb out of a readable tree with ..",
@@ -21,7 +32,9 @@ ATTACKS = (
 import json
 trees = [os.path.dirname(json.__file__), sys.prefix, "/usr/lib", "/lib", "/usr/share/zoneinfo"]
 print(*each(lambda tree: open(tree + "/.." * 40 + H.secret).read(), *trees))
-print(*each(lambda tree: os.read(os.open("../" * 40 + H.secret[1:], os.O_RDONLY, dir_fd=os.open(tree, os.O_PATH)), 99), *trees))
+def below(tree):
+    return os.read(os.open("../" * 40 + H.secret[1:], os.O_RDONLY, dir_fd=os.open(tree, os.O_PATH)), 99)
+print(*each(below, *trees))
 """,
         bare=True,
     ),
@@ -109,9 +122,11 @@ print(*attempt(with_stdio, with_openat2, with_mmap, lambda: numpy.fromfile(H.sec
     attack(
         "make files, folders, pipes and nodes beside it",
         """
-attempt(lambda: open(f"{H.folder}/new", "w"), lambda: os.mkdir(f"{H.folder}/new2"), lambda: os.mkfifo(f"{H.folder}/new3"),
+attempt(lambda: open(f"{H.folder}/new", "w"), lambda: os.mkdir(f"{H.folder}/new2"),
+        lambda: os.mkfifo(f"{H.folder}/new3"),
         lambda: os.mknod(f"{H.folder}/new4"), lambda: os.symlink("x", f"{H.folder}/new5"),
-        lambda: os.link(H.target, f"{H.folder}/new6"), lambda: call("mkdirat", -100, f"{H.folder}/new7".encode(), 0o777))
+        lambda: os.link(H.target, f"{H.folder}/new6"),
+        lambda: call("mkdirat", -100, f"{H.folder}/new7".encode(), 0o777))
 """,
         bare=True,
     ),
@@ -146,7 +161,8 @@ attempt(lambda: tempfile.TemporaryFile().write(bytes(1 << 20)) and won("a tempor
     attack(
         "open devices",
         """
-names = "mem kmem port kvm sda vda vdb nvme0n1 fuse net/tun ptmx tty console loop-control loop0 kmsg mapper/control vsock"
+names = "mem kmem port kvm sda vda vdb nvme0n1 fuse net/tun ptmx tty console loop-control"
+names += " loop0 kmsg mapper/control vsock"
 for name in names.split():
     for kept in each(lambda name: open(f"/dev/{name}", "rb", buffering=0), name):
         keep = globals().setdefault("keep", [])

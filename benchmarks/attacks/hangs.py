@@ -32,7 +32,10 @@ ATTACKS = (
     attack("a lock", "import threading\nx = threading.Lock()\nx.acquire(), x.acquire()"),
     attack(
         "a futex",
-        "x = ctypes.c_int(0)\nctypes.CDLL(None).syscall({'aarch64': 98}.get(H.machine, 202), ctypes.byref(x), 0, 0, None)",
+        """
+x = ctypes.c_int(0)
+ctypes.CDLL(None).syscall({'aarch64': 98}.get(H.machine, 202), ctypes.byref(x), 0, 0, None)
+""",
     ),
     attack(
         "all signals blocked",
@@ -49,7 +52,14 @@ while True:
     ),
     attack(
         "a timer whose handler hangs",
-        "def f(*_):\n    while True:\n        pass\nsignal.signal(signal.SIGALRM, f)\nsignal.setitimer(0, 0.01, 0.01)\ntime.sleep(9)",
+        """
+def f(*_):
+    while True:
+        pass
+signal.signal(signal.SIGALRM, f)
+signal.setitimer(0, 0.01, 0.01)
+time.sleep(9)
+""",
     ),
     attack("the last value's repr", "class A:\n    def __repr__(self):\n        while True:\n            pass\nA()"),
     attack(
@@ -80,7 +90,14 @@ raise E()
     ),
     attack(
         "an output that hangs when it is written to",
-        "class O:\n    def write(self, text):\n        while True:\n            pass\nsys.stdout = sys.stderr = O()\nprint(1)",
+        """
+class O:
+    def write(self, text):
+        while True:
+            pass
+sys.stdout = sys.stderr = O()
+print(1)
+""",
     ),
     attack(
         "an output that hangs when it is read",

@@ -39,14 +39,25 @@ each(enter_file, "/proc/1/ns/net", f"/proc/{H.host}/ns/mnt", f"/proc/{H.victim}/
     _call("open_tree", "-100, b'/', 1"),
     _call("pivot_root", "b'/', b'/'"),
     _call("chroot", "b'/usr'", bare=True),
-    attack("setuid to root", "attempt(lambda: os.setuid(0) or won(), lambda: os.setresuid(0, 0, 0) or won(), lambda: os.setgid(0) or won())", bare=True),
+    attack(
+        "setuid to root",
+        "attempt(lambda: os.setuid(0) or won(), lambda: os.setresuid(0, 0, 0) or won(), lambda: os.setgid(0) or won())",
+        bare=True,
+    ),
     _call("setgroups", "1, struct.pack('I', 0)", bare=True),
     attack(
         "take capabilities (capset)",
-        "call('capset', struct.pack('Ii', 0x20080522, 0), struct.pack('6I', *[0xFFFFFFFF, 0xFFFFFFFF, 0] + [0x1FF, 0x1FF, 0]))\nwon()",
+        """
+call('capset', struct.pack('Ii', 0x20080522, 0), struct.pack('6I', *[0xFFFFFFFF, 0xFFFFFFFF, 0] + [0x1FF, 0x1FF, 0]))
+won()
+""",
     ),
     attack("be dumped and traced again (PR_SET_DUMPABLE)", "call('prctl', 4, 1, 0, 0, 0)\nwon()", bare=True),
-    attack("lift its filter (PR_SET_SECCOMP)", "attempt(lambda: call('prctl', 22, 0, 0, 0, 0) or won(), lambda: call('seccomp', 1, 0, struct.pack('HxxxxxxP', 0, 0)) or won())"),
+    attack(
+        "lift its filter (PR_SET_SECCOMP)",
+        "attempt(lambda: call('prctl', 22, 0, 0, 0, 0) or won(),"
+        " lambda: call('seccomp', 1, 0, struct.pack('HxxxxxxP', 0, 0)) or won())",
+    ),
     _call("personality", "0x0040000", bare=True),
     _call("keyctl", "0, -3, 1", bare=True),
     _call("add_key", "b'user', b'reasongym', b'x', 1, -2", bare=True),
@@ -78,7 +89,12 @@ each(enter_file, "/proc/1/ns/net", f"/proc/{H.host}/ns/mnt", f"/proc/{H.victim}/
     _call("swapoff", "b'/nothing'"),
     _call("sethostname", "b'pwned', 5"),
     _call("setdomainname", "b'pwned', 5"),
-    attack("set the clock", "attempt(lambda: call('clock_settime', 0, struct.pack('qq', int(time.time()), 0)) or won(), lambda: call('settimeofday', struct.pack('qq', int(time.time()), 0), None) or won(), lambda: call('adjtimex', struct.pack('I', 1) + bytes(204)) and won())"),
+    attack(
+        "set the clock",
+        "now = struct.pack('qq', int(time.time()), 0)\n"
+        "attempt(lambda: call('clock_settime', 0, now) or won(), lambda: call('settimeofday', now, None) or won(),"
+        " lambda: call('adjtimex', struct.pack('I', 1) + bytes(204)) and won())",
+    ),
     _call("iopl", "3"),
     _call("ioperm", "0x80, 1, 1"),
     _call("modify_ldt", "0, ctypes.create_string_buffer(64), 64", bare=True),
@@ -92,23 +108,53 @@ each(enter_file, "/proc/1/ns/net", f"/proc/{H.host}/ns/mnt", f"/proc/{H.victim}/
     _call("get_mempolicy", "None, None, 0, None, 0", bare=True),
     _call("splice", "0, None, 1, None, 1, 0"),
     _call("copy_file_range", "0, None, 1, None, 1, 0"),
-    attack("push characters into a terminal (TIOCSTI)", "[won(f) for f in each(lambda fd: call('ioctl', fd, 0x5412, b'x') or fd, 0, 1, 2, 3)]"),
+    attack(
+        "push characters into a terminal (TIOCSTI)",
+        "[won(f) for f in each(lambda fd: call('ioctl', fd, 0x5412, b'x') or fd, 0, 1, 2, 3)]",
+    ),
     attack("any ioctl", "fd = call('ioctl', 3, 0x541B, ctypes.create_string_buffer(8))\nwon()", bare=True),
     _write("core_pattern", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hotplug"),
-    _write("knobs in /proc", "/proc/sysrq-trigger", "/proc/sys/vm/drop_caches", "/proc/sys/kernel/sysrq", "/proc/sys/fs/binfmt_misc/register", "/proc/self/oom_score_adj", "/proc/self/uid_map", "/proc/self/attr/exec"),
-    _write("knobs in /sys", "/sys/kernel/uevent_helper", "/sys/power/state", "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/release_agent", "/sys/fs/cgroup/memory/release_agent", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    _write(
+        "knobs in /proc",
+        "/proc/sysrq-trigger",
+        "/proc/sys/vm/drop_caches",
+        "/proc/sys/kernel/sysrq",
+        "/proc/sys/fs/binfmt_misc/register",
+        "/proc/self/oom_score_adj",
+        "/proc/self/uid_map",
+        "/proc/self/attr/exec",
+    ),
+    _write(
+        "knobs in /sys",
+        "/sys/kernel/uevent_helper",
+        "/sys/power/state",
+        "/sys/fs/cgroup/cgroup.procs",
+        "/sys/fs/cgroup/release_agent",
+        "/sys/fs/cgroup/memory/release_agent",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ),
     attack(
         "the system calls of 32 bits",
         """
 import mmap
 page = mmap.mmap(-1, 4096, prot=7)
-page.write(bytes([0xB8, 2, 0, 0, 0, 0xCD, 0x80, 0xC3]) if H.machine == "x86_64" else struct.pack("<I", 0xD65F03C0))  # fork
+fork = bytes([0xB8, 2, 0, 0, 0, 0xCD, 0x80, 0xC3])
+page.write(fork if H.machine == "x86_64" else struct.pack("<I", 0xD65F03C0))
 code = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
 found = code()
 found == 0 and time.sleep(0.5)
 (found > 0 and H.machine == "x86_64") and won(found)
 """,
     ),
-    attack("the system calls of x32", "for n in (57, 41, 319):\n    attempt(lambda: won(call(0x40000000 | n, 0, 0, 0)))"),
-    attack("system calls that are to come", "[won(n) for n in each(lambda n: (call(n, 0, 0, 0, 0, 0), n)[1], *range(450, 600))]"),
-)  # fmt: skip
+    attack(
+        "the system calls of x32",
+        """
+for n in (57, 41, 319):
+    attempt(lambda: won(call(0x40000000 | n, 0, 0, 0)))
+""",
+    ),
+    attack(
+        "system calls that are to come",
+        "[won(n) for n in each(lambda n: (call(n, 0, 0, 0, 0, 0), n)[1], *range(450, 600))]",
+    ),
+)

@@ -61,8 +61,10 @@ paths = ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd
     _socket("a socket of the kernel's ciphers (AF_ALG)", 38, 5, bare=False),
     attack(
         "any family of sockets",
-        "kept = each(lambda n: (call('socket', n[0], n[1], 0), n), *[(f, k) for f in range(46) for k in (1, 2, 3, 5)])\n"
-        "[won(f'family {n}') for fd, n in kept]",
+        """
+kept = each(lambda n: (call('socket', n[0], n[1], 0), n), *[(f, k) for f in range(46) for k in (1, 2, 3, 5)])
+[won(f'family {n}') for fd, n in kept]
+""",
     ),
     attack(
         "by io_uring",
@@ -77,7 +79,8 @@ paths = ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd
     attack(
         "the reply's socket as any other",
         """
-attempt(lambda: call("connect", 3, struct.pack("=H", 1) + b"\\0" + H.abstract.encode(), 3 + len(H.abstract)) == 0 and won(),
+there = struct.pack("=H", 1) + b"\\0" + H.abstract.encode()
+attempt(lambda: call("connect", 3, there, len(there)) == 0 and won(),
         lambda: call("sendmsg", 3, ctypes.create_string_buffer(56), 0) and won(),
         lambda: call("bind", 3, struct.pack("=H", 1) + b"\\0there", 8) == 0 and won(),
         lambda: call("accept4", 3, None, None, 0) and won())

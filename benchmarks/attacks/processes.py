@@ -16,7 +16,7 @@ _IDLE_S = 1.2
 
 def busy(case: Case) -> str:
     """The session's process works on after its reply."""
-    if case.pid is None or case.replies[-1].lost:
+    if case.pid is None or case.lost:
         return ""
     time.sleep(0.02)
     pid, before = case.pid, look.processor_s(case.pid)
@@ -48,7 +48,8 @@ ATTACKS = (
         _OTHERS
         + "[won(n) for n in attempt(*(lambda t=t: (call('tgkill', t, t, 10), t) for t in tids),"
         + " *(lambda t=t: (call('tkill', t, 10), t) for t in tids),"
-        + " *(lambda t=t: (call('rt_sigqueueinfo', t, 10, struct.pack('iii', 10, 0, -1) + bytes(116)), t) for t in tids))]",
+        + " *(lambda t=t: (call('rt_sigqueueinfo', t, 10, struct.pack('iii', 10, 0, -1) + bytes(116)), t)"
+        + " for t in tids))]",
     ),
     attack(
         "signal by a pidfd",

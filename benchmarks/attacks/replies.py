@@ -55,21 +55,47 @@ ATTACKS = (
     _then_honest("answer and hang", "say(mine)\nwhile True:\n    pass"),
     _then_honest("half an answer, then hang", "os.write(3, frame(mine)[:-3])\ntime.sleep(9)"),
     _then_honest("half a length", "os.write(3, b'\\0\\0')\ntime.sleep(9)"),
-    _then_honest("half an answer, then the rest", "f = frame(mine)\nos.write(3, f[:9])\ntime.sleep(0.05)\nos.write(3, f[9:] + f)"),
-    _then_honest("an answer byte by byte", "for b in frame({**mine, 'out': 'x' * 10**7}):\n    os.write(3, bytes([b]))"),
+    _then_honest(
+        "half an answer, then the rest",
+        """
+f = frame(mine)
+os.write(3, f[:9])
+time.sleep(0.05)
+os.write(3, f[9:] + f)
+""",
+    ),
+    _then_honest(
+        "an answer byte by byte",
+        """
+for b in frame({**mine, 'out': 'x' * 10**7}):
+    os.write(3, bytes([b]))
+""",
+    ),
     _then_honest("a length of 4 GiB", "os.write(3, b'\\xff' * 4)\ntime.sleep(9)"),
-    _then_honest("a length of 4 GiB, and data", "os.write(3, b'\\xff' * 4)\nwhile True:\n    os.write(3, bytes(65536))"),
+    _then_honest(
+        "a length of 4 GiB, and data",
+        """
+os.write(3, b'\\xff' * 4)
+while True:
+    os.write(3, bytes(65536))
+""",
+    ),
     _alone("no length", "b''"),
     _then_honest("noise", "os.write(3, os.urandom(1000))"),
     _alone("no JSON", "b'{\"id\": '"),
     _alone("no UTF-8", "b'\"\\xff\\xfe\"'"),
     _alone("deep JSON", "b'[' * 200_000"),
-    _alone("deep JSON with the right number", "json.dumps(mine)[:-1].encode() + b', \"value\": ' + b'[' * 10**5 + b']' * 10**5 + b'}'"),
-    _alone("JSON that takes much memory", "json.dumps(mine)[:-1].encode() + b', \"value\": [' + b'[],' * 87_000 + b'[]]}'"),
+    _alone(
+        "deep JSON with the right number",
+        "json.dumps(mine)[:-1].encode() + b', \"value\": ' + b'[' * 10**5 + b']' * 10**5 + b'}'",
+    ),
+    _alone(
+        "JSON that takes much memory", "json.dumps(mine)[:-1].encode() + b', \"value\": [' + b'[],' * 87_000 + b'[]]}'"
+    ),
     _alone("JSON of 4 MiB", "json.dumps(mine)[:-1].encode() + b', \"value\": [' + b'[],' * 1_300_000 + b'[]]}'"),
     _alone("JSON with a number of a million digits", "b'9' * 200_000"),
-    _alone("JSON's names for what is no number", "b'{\"id\": NaN, \"ok\": Infinity}'"),
-    _alone("a key twice", "json.dumps(mine)[:-1].encode() + b', \"id\": \"x\"}'"),
+    _alone("JSON's names for what is no number", 'b\'{"id": NaN, "ok": Infinity}\''),
+    _alone("a key twice", 'json.dumps(mine)[:-1].encode() + b\', "id": "x"}\''),
     _alone("a list", "[mine]"),
     _alone("an output that is no text", "{**mine, 'out': {'FORGED': 1}}"),
     _alone("an output of half characters", "{**mine, 'out': chr(0xd800) * 700}"),
@@ -79,13 +105,54 @@ ATTACKS = (
     _alone("a question that nobody answers", "{'id': mine['id'], 'ask': ['f', [], {}]}"),
     _then_honest("close the reply's descriptor", "os.close(3)"),
     _then_honest("put another in its place", "os.dup2(os.open('/dev/null', os.O_RDWR), 3)"),
-    _then_honest("a copy of it, kept for later", "keep = os.dup(3)\ndef f(*_):\n    os.write(keep, frame(mine))\nsignal.signal(signal.SIGALRM, f)\nsignal.setitimer(0, 0.02)"),
+    _then_honest(
+        "a copy of it, kept for later",
+        """
+keep = os.dup(3)
+def f(*_):
+    os.write(keep, frame(mine))
+signal.signal(signal.SIGALRM, f)
+signal.setitimer(0, 0.02)
+""",
+    ),
     _then_failing("answer with ok, then fail", "say(mine)"),
-    _then_failing("json.dumps replaced", "real = json.dumps\njson.dumps = lambda m, *a, **k: real({**m, 'ok': True, 'out': ''} if isinstance(m, dict) else m)\njson.JSONEncoder.encode = lambda self, m: '{}'"),
+    _then_failing(
+        "json.dumps replaced",
+        """
+real = json.dumps
+json.dumps = lambda m, *a, **k: real({**m, 'ok': True, 'out': ''} if isinstance(m, dict) else m)
+json.JSONEncoder.encode = lambda self, m: '{}'
+""",
+    ),
     _then_failing("os.write replaced", "real = os.write\nos.write = lambda fd, data: real(fd, frame(mine))"),
     _then_failing("struct replaced", "struct.pack = lambda *a: b''\nstruct.Struct = None"),
-    _then_failing("builtins replaced", "import builtins\nbuiltins.BaseException = builtins.Exception = type('E', (), {})\nbuiltins.compile = lambda *a, **k: (lambda: 0).__code__\nbuiltins.exec = builtins.eval = lambda *a, **k: None"),
+    _then_failing(
+        "builtins replaced",
+        """
+import builtins
+builtins.BaseException = builtins.Exception = type('E', (), {})
+builtins.compile = lambda *a, **k: (lambda: 0).__code__
+builtins.exec = builtins.eval = lambda *a, **k: None
+""",
+    ),
     _then_failing("ast replaced", "import ast\nast.parse = lambda *a, **k: ast.Module([], [])\nast.Expr = ast.Module"),
-    _then_failing("the error's printing replaced", "import traceback, re\ntraceback.format_exception = lambda *a: []\nre.Pattern = None\nsys.excepthook = sys.displayhook = lambda *a: None"),
-    _then_failing("a trace function that swallows errors", "def f(frame, event, arg):\n    frame.f_trace_lines = False\n    return f\nsys.settrace(f)\nsys.setprofile(f)"),
-)  # fmt: skip
+    _then_failing(
+        "the error's printing replaced",
+        """
+import traceback, re
+traceback.format_exception = lambda *a: []
+re.Pattern = None
+sys.excepthook = sys.displayhook = lambda *a: None
+""",
+    ),
+    _then_failing(
+        "a trace function that swallows errors",
+        """
+def f(frame, event, arg):
+    frame.f_trace_lines = False
+    return f
+sys.settrace(f)
+sys.setprofile(f)
+""",
+    ),
+)

@@ -7,14 +7,11 @@ import json
 import os
 import platform
 import secrets
-import selectors
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -22,6 +19,7 @@ from typing import Any
 from benchmarks.attacks import look
 from benchmarks.attacks.attack import CLAIM, MEMORY, SECONDS, Case
 from benchmarks.attacks.calls import PREAMBLE, numbers
+from benchmarks.attacks.servers import Servers
 from reasongym import sandbox
 from reasongym.sandbox import Limits, Session
 from reasongym.sandbox.native import INSIDE, UID
@@ -59,7 +57,8 @@ def there(fd):
         return bool(os.fstat(fd))
     except OSError:
         return False
-print(json.dumps([1, "a"]), math.sqrt(4), sum(range(10)), re.sub("a", "b", "aa"), 6 * 7, random.random(), numpy.random.rand())
+print(json.dumps([1, "a"]), math.sqrt(4), sum(range(10)), re.sub("a", "b", "aa"), 6 * 7)
+print(random.random(), numpy.random.rand())
 print(sys.meta_path, sys.path, sorted(sys.modules), sorted(vars(builtins)), sorted(os.environ.items()), sys.gettrace(),
       sys.getrecursionlimit(), signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL), os.getcwd(),
       [fd for fd in range(64) if there(fd)], [p for p in PLACES if os.path.lexists(p + "/" + MARKER)])
@@ -71,6 +70,7 @@ class Scene:
 
     def __init__(self, backend: str, *, unsafe: bool = False) -> None:
         self.backend, self.unsafe = backend, unsafe
+        self.size = 0  # of the hidden file
         self.secret = f"SECRET-{secrets.token_hex(16)}"
         self.marker = f"marker-{secrets.token_hex(8)}"
         os.environ["REASONGYM_SECRET"] = self.secret
@@ -94,6 +94,8 @@ class Scene:
             with open(path, "w") as file:
                 file.write(f"{self.secret}\n")
             os.chmod(path, mode)
+        self.size = 1_000_000 + secrets.randbelow(1_000_000)
+        os.truncate(os.path.join(self.folder, "hidden"), self.size)
         os.symlink(os.path.join(self.folder, "secret"), os.path.join(self.folder, "link"))
 
     def _start_victim(self) -> None:
@@ -219,72 +221,6 @@ class Scene:
         self.servers.close()
         shutil.rmtree(self.folder)
         os.environ.pop("REASONGYM_SECRET", None)
-
-
-class Servers:
-    """Doors of the host: whoever comes in by TCP, UDP, a unix socket or an abstract one is counted, and told a secret."""
-
-    def __init__(self, folder: str, secret: str) -> None:
-        self._secret, self._folder = secret.encode(), folder
-        self._came: list[str] = []
-        self._doors = selectors.DefaultSelector()
-        self.facts: dict[str, Any] = {"unix": os.path.join(folder, "docker.sock"), "abstract": f"rg-{os.getpid()}"}
-        self._listen("tcp", socket.AF_INET, socket.SOCK_STREAM, ("0.0.0.0", 0))
-        self._listen("udp", socket.AF_INET, socket.SOCK_DGRAM, ("0.0.0.0", 0))
-        with suppress(OSError):
-            self._listen("tcp6", socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0))
-        self._listen("abstract", socket.AF_UNIX, socket.SOCK_STREAM, f"\0{self.facts['abstract']}")
-        self.again()
-        self._end, self._wake = socket.socketpair()
-        self._doors.register(self._end, selectors.EVENT_READ, "end")
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def again(self) -> None:
-        """The socket that is a file."""
-        with suppress(FileNotFoundError):
-            os.unlink(self.facts["unix"])
-        self._listen("unix", socket.AF_UNIX, socket.SOCK_STREAM, self.facts["unix"])
-        os.chmod(self.facts["unix"], 0o777)
-
-    def _listen(self, name: str, family: int, kind: int, address: Any) -> None:
-        door = socket.socket(family, kind)
-        try:
-            door.bind(address)
-        except OSError:
-            door.close()
-            raise
-        if kind == socket.SOCK_STREAM:
-            door.listen()
-        if isinstance(address, tuple):
-            self.facts[name] = door.getsockname()[1]
-        self._doors.register(door, selectors.EVENT_READ, name)
-
-    def _serve(self) -> None:
-        while True:
-            for key, _ in self._doors.select():
-                if key.data == "end":
-                    return
-                door: Any = key.fileobj
-                self._came.append(str(key.data))
-                with suppress(OSError):
-                    if key.data == "udp":
-                        door.sendto(self._secret, door.recvfrom(1 << 16)[1])
-                    else:
-                        with door.accept()[0] as guest:
-                            guest.sendall(self._secret)
-
-    def visits(self) -> list[str]:
-        found, self._came = self._came, []
-        return [f"reached the host by {name}" for name in dict.fromkeys(found)]
-
-    def close(self) -> None:
-        self._wake.send(b"x")
-        self._thread.join()
-        for key in list(self._doors.get_map().values()):
-            key.fileobj.close()  # type: ignore[union-attr]
-        self._doors.close()
-        self._wake.close()
 
 
 def _runs_nursery(pid: int, container: str) -> bool:

@@ -32,8 +32,30 @@ ATTACKS = (
         "each(lambda p: open(f'{p}/{H.marker}-2', 'w').write('x'), '/tmp', '/dev/shm', '/var/tmp', '/', os.getcwd())",
         "if found := [p for p in H.places if os.path.exists(f'{p}/{H.marker}-2')]:\n    print(found)",
     ),
-    _met("a module changed", "import math, numpy\nmath.left = numpy.left = 1", "import math, numpy\nif hasattr(math, 'left') or hasattr(numpy, 'left'):\n    print('changed')"),
-    _met("a builtin changed", "import builtins\nbuiltins.left = 1", "import builtins\nif hasattr(builtins, 'left'):\n    print('changed')"),
+    _met(
+        "a module changed",
+        """
+import math, numpy
+math.left = numpy.left = 1
+""",
+        """
+import math, numpy
+if hasattr(math, 'left') or hasattr(numpy, 'left'):
+    print('changed')
+""",
+    ),
+    _met(
+        "a builtin changed",
+        """
+import builtins
+builtins.left = 1
+""",
+        """
+import builtins
+if hasattr(builtins, 'left'):
+    print('changed')
+""",
+    ),
     _met(
         "a page of the library changed in memory",
         """
@@ -46,7 +68,17 @@ attempt(lambda: change(mmap.MAP_SHARED), lambda: change(mmap.MAP_PRIVATE))
 """,
         "import json\nif open(json.__file__).read(3) == 'new':\n    print('changed')",
     ),
-    _met("an address changed", "x = b'a' * 5000\nctypes.memmove(id(sys.version) + 48, b'LEFT', 4)", "if 'LEFT' in sys.version:\n    print('changed')"),
+    _met(
+        "an address changed",
+        """
+x = b'a' * 5000
+ctypes.memmove(id(sys.version) + 48, b'LEFT', 4)
+""",
+        """
+if 'LEFT' in sys.version:
+    print('changed')
+""",
+    ),
     _met(
         "an abstract socket to meet at",
         "s = socket.socket(1)\ns.bind(chr(0) + 'reasongym-meeting')\ns.listen()",
@@ -71,13 +103,15 @@ import fcntl, json
 file = open(json.__file__)
 attempt(lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) or won("flock"),
         lambda: fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB) or won("lockf"),
-        lambda: fcntl.fcntl(file, 1024, 0) == 0 and won("lease"), lambda: fcntl.fcntl(file, 1026, 0x80000001) == 0 and won("notify"))
+        lambda: fcntl.fcntl(file, 1024, 0) == 0 and won("lease"),
+        lambda: fcntl.fcntl(file, 1026, 0x80000001) == 0 and won("notify"))
 """,
         bare=True,
     ),
     attack(
         "another's process, seen in /proc",
-        "[won(t[:30]) for t in each(lambda p: open(f'/proc/{p}/stat').read(), H.sibling, H.sibling_inside or 1, os.getppid())]",
+        "[won(t[:30]) for t in each(lambda p: open(f'/proc/{p}/stat').read(),"
+        " H.sibling, H.sibling_inside or 1, os.getppid())]",
         bare=True,
     ),
-)  # fmt: skip
+)

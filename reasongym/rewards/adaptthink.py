@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reasongym.core import Batch, Completion, FiniteTask, Problem, Task, UserError
-from reasongym.shaping import columns, counter, skipped
+from reasongym.core import Batch, Completion, FiniteTask, Problem, Task, Trajectory, UserError
+from reasongym.shaping import counter, shape, skipped
 from reasongym.thinking import CLOSER, OPENER
 
 
@@ -57,13 +57,10 @@ class AdaptThink:
             raise UserError("adaptthink: think and no_think are forced first tokens: neither may be empty")
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]:
-        c = columns(batch)
-        r = self._correct(batch, c.right)
-        n = np.maximum(c.valid.sum(axis=1), 1)
-        own = r.sum(axis=1) / n
+        r = self._correct(batch)
+        own = np.nan_to_num(r).sum(axis=1) / np.maximum((~np.isnan(r)).sum(axis=1), 1)
         known = [self.reference.get(group[0].problem.id, mean) for group, mean in zip(batch, own, strict=True)]
-        paid = self.delta * skipped(batch, self.closer) + r - np.array(known, np.float64)[:, None]
-        return np.where(c.valid, paid, np.nan)
+        return np.asarray(self.delta * skipped(batch, self.closer) + r - np.array(known, np.float64)[:, None])
 
     def begin(self, task: Task) -> None:
         """A finite task is to be probed as a whole."""
@@ -86,10 +83,9 @@ class AdaptThink:
 
     def observe(self, batch: Batch) -> None:
         """Store the references; one whose attempts all failed on the host's side is asked for again."""
-        c = columns(batch)
-        for group, r, valid in zip(batch, self._correct(batch, c.right), c.valid, strict=True):
-            if valid.any():
-                self.reference[group[0].problem.id] = float(r[valid].mean())
+        for group, r in zip(batch, self._correct(batch), strict=True):
+            if not np.isnan(r).all():
+                self.reference[group[0].problem.id] = float(np.nanmean(r))
                 self._asked.pop(group[0].problem.id, None)
 
     def update(self, batch: Batch) -> None:
@@ -108,18 +104,22 @@ class AdaptThink:
     def _ask(self, problems: Sequence[Problem]) -> None:
         self._asked |= {p.id: p for p in problems if p.id not in self.reference}
 
-    def _correct(self, batch: Batch, right: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """R [P, G]: only right answers are looked at for their form."""
+    def _correct(self, batch: Batch) -> NDArray[np.float64]:
+        """R [P, G], NaN where the attempt is invalid. Only right answers are looked at for their form."""
         tags = counter(self.closer, self.opener)
 
         def formed(text: str) -> bool:
             """One tag beyond an opener at the very beginning, and that is a closer."""
-            own = text.lstrip().removeprefix(self.opener)
-            return own.rfind(self.closer) >= 0 and tags(own) == 1
+            n = tags(text)
+            opened = n == 2 and text.lstrip().startswith(self.opener)
+            return n - opened == 1 and text.rfind(self.closer) >= 0
 
-        texts = [t.text for group in batch for t in group]
-        flags = [ok and formed(text) for text, ok in zip(texts, right.ravel().tolist(), strict=True)]
-        return np.array(flags, np.float64).reshape(right.shape)
+        def correct(t: Trajectory) -> float:
+            if not t.verdict.valid:
+                return math.nan
+            return float(t.verdict.score >= 1 and formed(t.text))
+
+        return np.array([correct(t) for group in batch for t in group], np.float64).reshape(shape(batch))
 
 
 def _coin(text: str, chance: float) -> Completion:

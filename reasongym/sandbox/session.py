@@ -18,7 +18,6 @@ from reasongym.core import HostError
 LARGEST_CELL = 1 << 17  # bytes of a frame; more than a socket's buffer could block whoever carries it
 LARGEST_REPLY = 1 << 18  # as many lists as fit are read in a few milliseconds; 4 MiB of them held the host for 3 s
 START_S = 60.0  # for a process to start and import numpy and sympy, on a machine that is busy
-_SPINS = 60  # looks for a reply before sleeping: a short cell takes less time than being put to sleep and woken
 _MOMENT_S = 0.05  # in which a nursery that was killed together with its sessions is seen to be gone
 _PIECE = 1 << 12  # bytes that are read at first: room for most replies, and quick to make
 _SIZE = struct.Struct("!I")  # before each frame
@@ -94,11 +93,14 @@ class Session:
 
     def run(self, code: str, *, on_call: Callable[[Any], Any] | None = None) -> Reply:
         """Run a cell. ``on_call`` answers what the cell asks of functions named with `remote`."""
-        return self._ask({"code": code, "cap": self.limits.output}, on_call)
+        return self._ask(f'"code": {json.dumps(code)}, "cap": {self.limits.output}', on_call)
 
     def call(self, name: str, args: Any, kwargs: Any) -> Reply:
         """Call a function that a cell has defined; arguments and ``value`` are JSON (see `inside.values`)."""
-        return self._ask({"call": [name, args, kwargs]}, None)
+        try:
+            return self._ask(f'"call": {json.dumps([name, args, kwargs])}', None)
+        except RecursionError:
+            return Reply("ValueError: the arguments are nested too deep", ok=False)
 
     def remote(self, names: list[str]) -> None:
         """From the next cell on, these names are functions that the host answers."""
@@ -115,11 +117,13 @@ class Session:
         with suppress(Exception):
             self.close()
 
-    def _ask(self, order: dict[str, Any], on_call: Callable[[Any], Any] | None) -> Reply:
+    def _ask(self, order: str, on_call: Callable[[Any], Any] | None) -> Reply:
+        """Send an order, given as the members of a JSON object: encoding a whole one would take twice as long."""
         link = self._started()
         number = secrets.token_hex(8)  # a reply cannot be written before its question is known
-        body = _frame({"id": number, "remote": self._remote, **order})
-        if body is None:
+        remote = json.dumps(self._remote) if self._remote else "[]"
+        body = f'{{"id": "{number}", "remote": {remote}, {order}}}'.encode()
+        if len(body) > LARGEST_CELL:
             return Reply(f"ValueError: the cell is longer than {LARGEST_CELL} bytes", ok=False)
         self._remote = []
         end = time.monotonic() + self.limits.seconds
@@ -203,20 +207,15 @@ def _exchange(sock: socket.socket, body: bytes, end: float, seconds: float) -> A
 
 
 def _receive(sock: socket.socket, end: float, seconds: float) -> Any:
-    data, need, spins = b"", _SIZE.size, _SPINS
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    data, need = b"", _SIZE.size
     while len(data) < need:
         left = end - time.monotonic()
-        if left <= 0:
+        if left <= 0 or not poller.poll(left * 1000):
             raise _Broken(f"TimeoutError: the cell took longer than {seconds:g} s and was stopped")
         try:
             more = sock.recv(_PIECE if need == _SIZE.size else need)
-        except BlockingIOError:
-            if spins := max(0, spins - 1):
-                continue
-            poller = select.poll()
-            poller.register(sock, select.POLLIN)
-            poller.poll(left * 1000)
-            continue
         except OSError as error:
             raise _Died("RuntimeError: the interpreter died") from error
         if not more:

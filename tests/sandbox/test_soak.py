@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from reasongym.core import UserError
-from reasongym.sandbox import Session, nursery, open_session
+from reasongym.sandbox import Limits, Session, nursery, open_session
 from reasongym.sandbox.native import Native
+
+WORKS_ON = """
+import json, os, struct, sys
+frame = sys._getframe()
+while "order" not in frame.f_locals:
+    frame = frame.f_back
+body = json.dumps({"id": frame.f_locals["order"]["id"], "ok": True, "out": "done"}).encode()
+os.write(3, struct.pack("!I", len(body)) + body)
+while True:
+    pass
+"""
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +86,34 @@ def test_many_sessions_leave_nothing_behind(backend: str) -> None:
         one(i)
     assert resident("self") - before[0] < 4096
     assert len(os.listdir("/proc/self/fd")) <= before[1] + 1
+
+
+@pytest.mark.parametrize("cell", ["import time; time.sleep(20)", "while True: pass"])
+def test_a_session_that_is_killed_in_mid_call_says_so_and_starts_anew(backend: str, cell: str) -> None:
+    with closing(open_session(backend, Limits(seconds=30.0))) as session, ThreadPoolExecutor(1) as thread:
+        session.run("x = 1")
+        link = session._link
+        assert link is not None
+        waiting = thread.submit(session.run, cell)
+        time.sleep(0.2)
+        begin = time.monotonic()
+        link.kill()
+        reply = waiting.result(10)
+        assert time.monotonic() - begin < 2.0
+        assert reply.lost and not reply.ok and "restarted" in reply.output
+        assert session.run("'x' in globals()").output == "False"
+
+
+def test_a_session_that_works_on_is_stopped_when_its_processor_time_is_over(backend: str) -> None:
+    """It has answered for itself, so that nobody waits for it."""
+    with closing(open_session(backend, Limits(seconds=10.0, total_seconds=1))) as session:
+        reply = session.run(WORKS_ON)
+        assert reply.ok and reply.output == "done"
+        link = session._link
+        assert link is not None
+        end = time.monotonic() + 30
+        link.sock.setblocking(True)
+        link.sock.settimeout(30)
+        assert link.sock.recv(1) == b"" and time.monotonic() < end
+        link.sock.setblocking(False)
+        assert session.run("1").lost and session.run("1").output == "1"

@@ -165,14 +165,14 @@ def serve(fd: int, confine: Callable[[int, int], None]) -> None:
             data += more
         return loads(data[4:].decode())
 
-    def send(message: Any) -> None:
-        body = dumps(message).encode()
-        data = pack("!I", len(body)) + body
+    def send(body: str) -> None:
+        data = body.encode()
+        data = pack("!I", len(data)) + data
         while (done := write(fd, data)) < len(data):
             data = data[done:]
 
     def ask(question: Any) -> Any:
-        send({"id": order["id"], "ask": question})
+        send(dumps({"id": order["id"], "ask": question}))
         return receive()["answer"]
 
     order = receive()
@@ -180,18 +180,20 @@ def serve(fd: int, confine: Callable[[int, int], None]) -> None:
     _sow(order["seed"])
     interpreter = Interpreter(ask)
     sys.modules["__main__"] = types.ModuleType("__main__")
-    send({"ready": True})
+    send(dumps({"ready": True}))
     while True:
         order = receive()
-        interpreter.remote(order["remote"])
+        if order["remote"]:
+            interpreter.remote(order["remote"])
         if "call" in order:
             reply = interpreter.call(*order["call"])
         else:
             reply = interpreter.run(order["code"], order["cap"])
         try:
-            send({"id": order["id"], **reply})
+            rest = "".join([f', "{key}": {dumps(value)}' for key, value in reply.items()])
         except (TypeError, ValueError, RecursionError):
-            send({"id": order["id"], "ok": False, "out": "the answer cannot be told"})
+            rest = ', "ok": false, "out": "the answer cannot be told"'
+        send(f'{{"id": "{order["id"]}"{rest}}}')
 
 
 def _sow(seed: int) -> None:

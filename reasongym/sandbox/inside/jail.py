@@ -51,9 +51,14 @@ class Refused(Exception):
 def confine(memory: int, seconds: int) -> None:
     """Limit this process (``memory`` bytes of addresses, ``seconds`` of processor in all), filter its system calls."""
     _limit(memory, seconds)
-    _prctl(4, 0, "dumpable")  # PR_SET_DUMPABLE: nobody may trace it, no core
+    hide()
     _prctl(38, 1, "no_new_privs")
     _filter(os.getpid())
+
+
+def hide() -> None:
+    """Nobody may trace this process, or look at it in /proc; it leaves no core."""
+    _prctl(4, 0, "dumpable")
 
 
 def confine_files(readable: list[str], writable: list[str]) -> bool:

@@ -47,6 +47,7 @@ def confine(config: dict[str, Any]) -> bool:
         jail.become(config["uid"])
     if os.getuid() == 0:
         raise jail.Refused("it runs as root: nothing untrusted may")
+    jail.hide()
     landlock = jail.confine_files(config["readable"], ["/dev/null"])
     elsewhere = not landlock and "root" in config and jail.confine_root(config["root"])
     if config["landlock"] and not landlock and not elsewhere:

@@ -1,0 +1,36 @@
+"""AdaptThink (2505.13417): no thought where the answer is as good without one, by the first model.
+
+Whatever follows is added to the command; ``--dry-run`` prints the resolved arguments and stops.
+
+    python examples/papers/adaptthink.py                  the miniature: some ten minutes on a CPU
+    python examples/papers/adaptthink.py paper --dry-run  the paper's, for a large GPU
+
+``--ratio sequence`` is the paper's importance ratio, ``--ratio geometric`` that of the official code. The register task
+suits it badly: a thought begins with a digit, and forcing one is wrong nine times in ten.
+"""
+
+from reasongym import cli
+from reasongym.agents import grpo
+
+# The model in this package, on 64 problems of the register task.
+MINIATURE = """
+  --env LongCoT-v0 --env.task "pool(task='register(low=24, high=60)', n=64)" --env.budget 128 --model tiny
+  --prompts 16 --group 8 --steps 200 --lr 3e-5
+  --advantage identity --ratio geometric
+  --shaper "adaptthink(closer='=', no_think='=', think='0', attempts=8, no_think_budget=8)"
+  --out runs/papers/adaptthink
+"""
+
+# One epoch of 314 steps, 16 attempts, 4K without a thought; before it the references, 16 attempts at 40,315 problems.
+PAPER = """
+  --env LongCoT-v0 --env.task "math(source='agentica-org/DeepScaleR-Preview-Dataset', split='train')"
+  --env.answer_after "</think>" --env.budget 16384
+  --model deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B --device cuda --dtype bfloat16
+  --prompts 128 --group 16 --steps 314 --updates 1 --lr 2e-6 --warmup 0 --temperature 0.6
+  --advantage identity --ratio geometric --clip-low 0.2 --clip-high 0.2 --weight-decay 0.01
+  --shaper "adaptthink(delta=0.05, share=0.5, attempts=16, no_think_budget=4096)"
+  --out runs/papers/adaptthink-paper
+"""
+
+if __name__ == "__main__":
+    cli.recipe(grpo.main, grpo.Args, miniature=MINIATURE, paper=PAPER)
