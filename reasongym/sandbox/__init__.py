@@ -21,6 +21,7 @@ from reasongym.sandbox.session import Limits as Limits
 from reasongym.sandbox.session import Nursery as Nursery
 from reasongym.sandbox.session import Reply as Reply
 from reasongym.sandbox.session import Session as Session
+from reasongym.sandbox.unsafe import Unsafe
 
 BACKENDS = ("bubblewrap", "landlock", "docker")  # best first: how much is kept apart for how little time
 
@@ -42,7 +43,7 @@ def open_session(
     limits: Limits = Limits(),  # noqa: B008  (frozen)
     *,
     seed: int = 0,
-    unsafe: bool = False,  # noqa: B008  (frozen)
+    unsafe: bool = False,
 ) -> Session:
     """A new session, which starts its process with its first cell.
 
@@ -56,15 +57,26 @@ def open_session(
     Raises:
         UserError: No backend is to be had here, with what to install.
     """
-    if backend == "unsafe" and not unsafe:
-        raise UserError("sandbox: backend='unsafe' isolates nothing: say unsafe=True as well, or backend='auto'")
+    if backend != "auto":
+        _made(backend, unsafe)  # what cannot be is refused at once, not with the first cell
     return Session(lambda: nursery(backend, unsafe=unsafe), limits, seed)
 
 
 def nursery(backend: str = "auto", *, unsafe: bool = False) -> Nursery:
-    """The nursery of this process for a backend, started if need be."""
+    """The nursery of this process for a backend, started if need be. UserError as `open_session`."""
+    made = None if backend == "auto" else _made(backend, unsafe)
+    # Who has not said unsafe=True must never be given what somebody else's has fallen back on.
+    key = backend if made else f"auto, unsafe={unsafe}"
     with _lock:
-        return _running(backend) or _keep(backend, _best(unsafe) if backend == "auto" else _start(backend))
+        return _running(key) or _keep(key, _start(made) if made else _best(unsafe))
+
+
+def _made(backend: str, unsafe: bool = False) -> Backend:
+    """The backend of that name, however it is spelt; one that isolates nothing only where that is asked for."""
+    made: Backend = parts.make("sandbox", backend)
+    if isinstance(made, Unsafe) and not unsafe:
+        raise UserError(f"sandbox: backend={backend!r} isolates nothing: say unsafe=True as well, or backend='auto'")
+    return made
 
 
 def _running(backend: str) -> Nursery | None:
@@ -81,10 +93,9 @@ def _keep(backend: str, found: Nursery) -> Nursery:
     return found
 
 
-def _start(backend: str) -> Nursery:
-    if backend == "unsafe":
+def _start(made: Backend) -> Nursery:
+    if isinstance(made, Unsafe):
         warnings.warn("the sandbox 'unsafe' isolates nothing: what a model writes runs as you", stacklevel=2)
-    made: Backend = parts.make("sandbox", backend)
     return made.start()
 
 
@@ -93,14 +104,14 @@ def _best(unsafe: bool) -> Nursery:
     why = []
     for name in BACKENDS:
         try:
-            found = _running(name) or _keep(name, _start(name))
+            found = _running(name) or _keep(name, _start(_made(name)))
             selftest.check(found)
         except (UserError, HostError) as error:
             why.append(str(error))
         else:
             return found
     if unsafe:
-        return _start("unsafe")
+        return _running("unsafe") or _keep("unsafe", _start(Unsafe()))
     raise UserError(f"sandbox: no backend works here: {'; '.join(why)}")
 
 

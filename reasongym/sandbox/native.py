@@ -132,9 +132,7 @@ class Native:
         return not any(event & (select.POLLHUP | select.POLLERR) for _, event in poller.poll(0))
 
     def close(self) -> None:
-        self._control.close()  # at which it ends, and its sessions with it
-        while self._ahead:
-            self._ahead.pop().close()
+        self._close_sockets()  # at which it ends, and its sessions with it
         if self.process.stderr is not None:
             self.process.stderr.close()
         try:
@@ -145,10 +143,13 @@ class Native:
 
     def let_go(self) -> None:
         """In a fork of this process: the nursery is not its own, and must not live on because of it."""
+        self._close_sockets()
+        self.process.returncode = 0
+
+    def _close_sockets(self) -> None:
         self._control.close()
         while self._ahead:
             self._ahead.pop().close()
-        self.process.returncode = 0
 
 
 def readable() -> list[str]:

@@ -98,9 +98,10 @@ class Session:
     def call(self, name: str, args: Any, kwargs: Any) -> Reply:
         """Call a function that a cell has defined; arguments and ``value`` are JSON (see `inside.values`)."""
         try:
-            return self._ask(f'"call": {json.dumps([name, args, kwargs])}', None)
+            question = json.dumps([name, args, kwargs])
         except RecursionError:
             return Reply("ValueError: the arguments are nested too deep", ok=False)
+        return self._ask(f'"call": {question}', None)
 
     def remote(self, names: list[str]) -> None:
         """From the next cell on, these names are functions that the host answers."""

@@ -360,9 +360,35 @@ runpy.run_path(program, run_name="__main__")
 """
 
 
-def test_no_isolation_must_be_asked_for_twice() -> None:
-    with pytest.raises(UserError, match="isolates nothing: say unsafe=True"):
-        open_session("unsafe")
+@pytest.mark.parametrize("name", ["unsafe", "Unsafe", "UNSAFE", "unsafe()", " unsafe "])
+def test_no_isolation_must_be_asked_for_twice(name: str) -> None:
+    for ask in (open_session, sandbox.nursery):
+        with pytest.raises(UserError, match="isolates nothing: say unsafe=True"):
+            ask(name)
+
+
+def test_a_fall_back_on_no_isolation_is_for_who_has_asked_for_it() -> None:
+    """In a process of its own, whose only backend is one that cannot start."""
+    program = """
+import warnings
+from reasongym import sandbox
+from reasongym.core import UserError
+warnings.simplefilter("ignore")
+sandbox.BACKENDS = ("docker(image='there-is-none')",)
+session = sandbox.open_session("auto", unsafe=True)
+assert session.run("1 + 1").output == "2"
+session.close()
+assert sandbox.nursery("auto", unsafe=True) is sandbox.nursery("unsafe", unsafe=True)
+for ask in (sandbox.nursery, lambda: sandbox.nursery("unsafe"), lambda: sandbox.open_session().run("1")):
+    try:
+        ask()
+    except UserError:
+        continue
+    raise SystemExit("it was given no isolation without asking")
+"""
+    environment = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_backend_that_is_not_there_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
