@@ -98,7 +98,7 @@ def test_what_was_run_is_right_or_not(data: Path, tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_sql_judge_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "RESULTS", tmp_path)
-    small = {"seeds": 1, "questions": 12, "asked": 6, "taught": 3, "steps": 1}
+    small = {"seeds": 1, "questions": 12, "invented": 6, "asked": 6, "taught": 3, "steps": 1}
     sql_judge.main(sql_judge.Args(out=str(tmp_path / "run"), save=True, **small))  # type: ignore[arg-type]
     got = json.loads((tmp_path / "sql_judge.json").read_text())
     assert COMMON | {"taught", "over_majority", "lift", "curves"} <= got.keys()
