@@ -39,7 +39,7 @@ SIZE = {"num_hidden_layers": 4, "hidden_size": 128, "head_dim": 32, "intermediat
 SPLIT = r" ?[A-Za-z]+|\s|[^A-Za-z\s]"  # words with the blank before them; digits and signs one by one
 BUDGET = 80
 SFT = "--lr 2e-3 --warmup 100 --batch 64 --row 256 --whole 1 --no-tensorboard"
-GRPO = "--lr 1e-4 --updates 4 --loss-norm token --prompts 16 --group 8 --deterministic --resume --no-tensorboard"
+GRPO = "--lr 2e-4 --updates 4 --loss-norm token --prompts 16 --group 8 --deterministic --resume --no-tensorboard"
 RIGHT = 0.35  # of the weak generator's answers
 PROPOSALS = 5
 
@@ -53,7 +53,7 @@ class Args:
     """Of made-up schemas, that the supervised learning has besides."""
     asked: int = 300
     """Of unseen schemas: for pairs, and as many others for re-ranking."""
-    taught: int = 1500
+    taught: int = 900
     """Steps of supervised learning, which all seeds begin from."""
     steps: int = 60
     """Of GRPO."""
