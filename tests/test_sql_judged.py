@@ -41,7 +41,7 @@ SCHEMA = {"Exhibit": ["ExhibitId", "Name", "InsuredValue", "Material"], "museum"
         ("select exhibitid from exhibit", "select exhibit id from exhibit"),
         ("SELECT COUNT(DISTINCT e.Material) FROM Exhibit AS e", "select count distinct e.material from exhibit as e"),
         ("SELECT 1 FROM museum WHERE opening_year > 3.5;", "select 1 from museum where opening year > 3.5"),
-        ("SELECT Name WHERE Material = 'Red_Clay' AND x = ''", "select name where material = ' Red_Clay ' and x = '  '"),
+        ("SELECT Name WHERE Material = 'Red_Clay' OR x = ''", "select name where material = ' Red_Clay ' or x = '  '"),
         ("SELECT sum(a + 1) FROM t", "select sum ( a + 1 ) from t"),
         ("SELECT max(InsuredValue", "select max ( insured value"),
         ("", ""),
