@@ -1,11 +1,13 @@
 """A tiny judge of SQL: taught a little, then trained by GRPO in SQLJudge-v0, asked about schemas that it never saw.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.sql_judge --seeds 3 [--steps 60] [--out runs/sql_judge] [--save]
+    OMP_NUM_THREADS=1 python -m benchmarks.sql_judge --seeds 3 [--steps 40] [--out runs/sql_judge] [--save]
 
 The embedded questions are over ten domains. The judge learns on seven, from pairs of a gold query and a mutant that
-execution finds wrong, and is asked about such pairs of the other three, of which each class is one half. Then it
-re-ranks the answers of a weak generator to other questions of these three: a scripted one, which writes the gold query
-with one or two changes more often than not. What is done is kept in ``--out``: a run that was stopped goes on from it.
+execution finds wrong, and is asked about such pairs of the other three, of which each class is one half. To judge is
+to compare words that it never saw, so the supervised part has pairs over made-up schemas besides, where no word can be
+remembered. Then it re-ranks the answers of a weak generator to other questions of the three: a scripted one, which
+writes the gold query with one or two changes more often than not. What is done is kept in ``--out``: a run that was
+stopped goes on from it.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ SIZE = {"num_hidden_layers": 4, "hidden_size": 128, "head_dim": 32, "intermediat
 SPLIT = r" ?[A-Za-z]+|\s|[^A-Za-z\s]"  # words with the blank before them; digits and signs one by one
 BUDGET = 80
 SFT = "--lr 2e-3 --warmup 100 --batch 64 --row 256 --whole 1 --no-tensorboard"
-GRPO = "--lr 2e-4 --updates 4 --loss-norm token --prompts 16 --group 8 --deterministic --resume --no-tensorboard"
+GRPO = "--lr 2e-4 --floor 0.1 --updates 2 --loss-norm token --prompts 48 --group 8 --temperature 1.5 --deterministic"
 RIGHT = 0.35  # of the weak generator's answers
 PROPOSALS = 5
 
@@ -55,7 +57,7 @@ class Args:
     """Of unseen schemas: for pairs, and as many others for re-ranking."""
     taught: int = 900
     """Steps of supervised learning, which all seeds begin from."""
-    steps: int = 60
+    steps: int = 40
     """Of GRPO."""
     out: str = "runs/sql_judge"
     save: bool = False
@@ -177,7 +179,7 @@ def reinforce(args: Args, base: str, train: str, seed: int) -> str:
     done = out / f"step-{args.steps:06d}"
     if not done.exists():
         flags = ["--env", "SQLJudge-v0", "--model", base, "--out", str(out), "--seed", str(seed)]
-        flags += ["--steps", str(args.steps), "--save-every", "20", *GRPO.split()]
+        flags += ["--steps", str(args.steps), "--save-every", "10", "--resume", "--no-tensorboard", *GRPO.split()]
         parsed = cli.parse(grpo.Args, flags)
         parsed.env_settings |= {"candidates": train, "prompt": "short", "budget": BUDGET}
         grpo.main(parsed)
