@@ -41,7 +41,7 @@ SIZE = {"num_hidden_layers": 4, "hidden_size": 128, "head_dim": 32, "intermediat
 SPLIT = r" ?[A-Za-z]+|\s|[^A-Za-z\s]"  # words with the blank before them; digits and signs one by one
 BUDGET = 80
 SFT = "--lr 2e-3 --warmup 100 --batch 64 --row 256 --whole 1 --no-tensorboard"
-GRPO = "--lr 2e-4 --floor 0.1 --updates 2 --loss-norm token --prompts 48 --group 8 --temperature 1.5 --deterministic"
+GRPO = "--lr 1.5e-4 --floor 0.1 --updates 2 --loss-norm token --prompts 32 --group 8 --temperature 1.5 --deterministic"
 RIGHT = 0.35  # of the weak generator's answers
 PROPOSALS = 5
 
