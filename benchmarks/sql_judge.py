@@ -1,18 +1,20 @@
 """A tiny judge of SQL: taught a little, then trained by GRPO in SQLJudge-v0, asked about schemas that it never saw.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.sql_judge --seeds 3 [--steps 60] [--out runs/sql_judge] [--save]
+    OMP_NUM_THREADS=1 python -m benchmarks.sql_judge --seeds 3 [--steps 40] [--out runs/sql_judge] [--save]
 
 The embedded questions are over ten domains. The judge learns on seven, from pairs of a gold query and a mutant that
-execution finds wrong, and is asked about such pairs of the other three, of which each class is one half. Then it
-re-ranks the answers of a weak generator to other questions of these three: a scripted one, which writes the gold query
-with one or two changes more often than not. What is done is kept in ``--out``: a run that was stopped goes on from it.
+execution finds wrong, and is asked about such pairs of the other three, of which each class is one half. To judge is
+to compare words that it never saw, so the supervised part has pairs over made-up schemas besides, where no word can be
+remembered. Then it re-ranks the answers of a weak generator to other questions of the three: a scripted one, which
+writes the gold query with one or two changes more often than not. What is done is kept in ``--out``: a run that was
+stopped goes on from it.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,18 +27,21 @@ from reasongym.core import Completion, Problem, Request, Sampling
 from reasongym.discriminators import ChainOfThought, Remembered
 from reasongym.metrics import intrinsic, mean_ci95, wilson
 from reasongym.sql.domains import DOMAINS
+from reasongym.sql.invented import INVENTED
 from reasongym.sql.judged import asked_shortly
 from reasongym.sql.mutants import canonical, mutate
 from reasongym.sql.text import normal_form
+from reasongym.tasks.sql_judge import SQLCandidates
 from reasongym.tokenizer import TINY
 
 Row = dict[str, Any]
 SEEN, UNSEEN = tuple(DOMAINS)[:7], tuple(DOMAINS)[7:]
 LEVELS = (1, 2, 3)  # filter, aggregate, group: one table
-LAYERS = 4
-BUDGET = 192
-SFT = "--lr 2e-3 --batch 24 --row 1024 --whole 1 --no-tensorboard"
-GRPO = "--lr 1e-4 --updates 4 --loss-norm token --prompts 16 --group 8 --deterministic --resume --no-tensorboard"
+SIZE = {"num_hidden_layers": 4, "hidden_size": 128, "head_dim": 32, "intermediate_size": 384, "vocab_size": 512}
+SPLIT = r" ?[A-Za-z]+|\s|[^A-Za-z\s]"  # words with the blank before them; digits and signs one by one
+BUDGET = 80
+SFT = "--lr 2e-3 --warmup 100 --batch 64 --row 256 --whole 1 --no-tensorboard"
+GRPO = "--lr 1.5e-4 --floor 0.1 --updates 2 --loss-norm token --prompts 32 --group 8 --temperature 1.5 --deterministic"
 RIGHT = 0.35  # of the weak generator's answers
 PROPOSALS = 5
 
@@ -45,12 +50,14 @@ PROPOSALS = 5
 class Args:
     seeds: int = 3
     questions: int = 4000
-    """That the judge learns from, each with its gold query and a mutant."""
+    """Of seen schemas that the judge learns from, each with its gold query and a mutant."""
+    invented: int = 10000
+    """Of made-up schemas, that the supervised learning has besides."""
     asked: int = 300
     """Of unseen schemas: for pairs, and as many others for re-ranking."""
-    taught: int = 600
+    taught: int = 900
     """Steps of supervised learning, which all seeds begin from."""
-    steps: int = 60
+    steps: int = 40
     """Of GRPO."""
     out: str = "runs/sql_judge"
     save: bool = False
@@ -58,8 +65,8 @@ class Args:
 
 def main(args: Args) -> None:
     started = time.perf_counter()
-    train, test = pairs(args, "train", SEEN, args.questions), pairs(args, "test", UNSEEN, args.asked)
-    base = teach(args, train)
+    test, train = pairs(args, "test", UNSEEN, args.asked), pairs(args, "train", SEEN, args.questions)
+    base = teach(args, train, pairs(args, "invented", (INVENTED,), args.invented))
     found = {"taught": ask(args, base, test, "taught")}
     for seed in range(args.seeds):
         found[str(seed)] = ask(args, reinforce(args, base, train, seed), test, str(seed))
@@ -96,6 +103,7 @@ def pairs(args: Args, name: str, domains: tuple[str, ...], count: int) -> str:
             if (wrong := wrong_query(task, posed, rng)) is not None:
                 for sql, kind in ((canonical(posed.answer), "gold"), wrong):
                     told = {"id": i, "question": posed.data["question"], "gold": posed.answer, "level": posed.level}
+                    told["tables"] = posed.data["tables"]
                     rows.append({**told, "candidate": sql, "correct": kind == "gold", "kind": kind})
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
@@ -116,23 +124,52 @@ def wrong_query(task: Any, posed: Problem, rng: np.random.Generator) -> tuple[st
 # --- learning
 
 
-def teach(args: Args, train: str) -> str:
-    """A fresh model that has seen worked verdicts: clause by clause, then the whole."""
+def teach(args: Args, train: str, invented: str) -> str:
+    """A fresh model that has seen worked verdicts: the query that is asked for, up to where the candidate's differs."""
     from reasongym.agents import sft
 
-    architecture, out = Path(args.out, "architecture"), Path(args.out, "sft")
-    if not architecture.exists():
-        shutil.copytree(TINY, architecture, ignore=shutil.ignore_patterns("*.safetensors"))
-        config = json.loads((architecture / "config.json").read_text())
-        (architecture / "config.json").write_text(json.dumps({**config, "num_hidden_layers": LAYERS}))
+    out, taught = Path(args.out, "sft"), Path(args.out, "taught.jsonl")
     done = out / f"step-{args.taught:06d}"
     if not done.exists():
-        flags = ["--env", "SQLJudge-v0", "--model", str(architecture), "--fresh", "--resume", "--out", str(out)]
-        flags += ["--steps", str(args.taught), "--save-every", "250", *SFT.split()]
+        taught.write_text("".join(Path(file).read_text(encoding="utf-8") for file in (train, invented)))
+        flags = ["--env", "SQLJudge-v0", "--model", architecture(args, str(taught)), "--fresh", "--resume"]
+        flags += ["--out", str(out), "--steps", str(args.taught), "--save-every", "250", *SFT.split()]
         parsed = cli.parse(sft.Args, flags)
-        parsed.env_settings |= {"candidates": train, "prompt": "short"}
+        parsed.env_settings |= {"candidates": str(taught), "prompt": "short"}
         sft.main(parsed)
     return str(done)
+
+
+def architecture(args: Args, taught: str) -> str:
+    """A folder with the configuration of a small model and a tokenizer of words and their pieces."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    folder = Path(args.out, "architecture")
+    if not folder.exists():
+        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        words = Tokenizer(models.BPE())
+        words.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(SPLIT), "isolated"), byte_level])
+        words.decoder = decoders.ByteLevel()
+        told = {"vocab_size": SIZE["vocab_size"], "special_tokens": ["<|end|>", "<|pad|>"], "show_progress": False}
+        learned = trainers.BpeTrainer(initial_alphabet=byte_level.alphabet(), **told)
+        words.train_from_iterator(worked(taught), learned)
+        config = json.loads((TINY / "config.json").read_text())
+        part = folder.with_suffix(".part")
+        PreTrainedTokenizerFast(
+            tokenizer_object=words, eos_token="<|end|>", pad_token="<|pad|>", clean_up_tokenization_spaces=False
+        ).save_pretrained(part)
+        (part / "config.json").write_text(json.dumps({**config, **SIZE, "eos_token_id": 0, "pad_token_id": 1}))
+        part.rename(folder)
+    return str(folder)
+
+
+def worked(file: str) -> Iterator[str]:
+    """The prompts and worked verdicts of a file."""
+    task = SQLCandidates(file, prompt="short")
+    for i in range(len(task)):
+        problem = task.problem(i)
+        yield problem.prompt + task.demonstrate(problem, np.random.default_rng(i))
 
 
 def reinforce(args: Args, base: str, train: str, seed: int) -> str:
@@ -142,7 +179,7 @@ def reinforce(args: Args, base: str, train: str, seed: int) -> str:
     done = out / f"step-{args.steps:06d}"
     if not done.exists():
         flags = ["--env", "SQLJudge-v0", "--model", base, "--out", str(out), "--seed", str(seed)]
-        flags += ["--steps", str(args.steps), "--save-every", "20", *GRPO.split()]
+        flags += ["--steps", str(args.steps), "--save-every", "10", "--resume", "--no-tensorboard", *GRPO.split()]
         parsed = cli.parse(grpo.Args, flags)
         parsed.env_settings |= {"candidates": train, "prompt": "short", "budget": BUDGET}
         grpo.main(parsed)
@@ -198,10 +235,12 @@ def rerank(args: Args, policy: Any) -> Row:
     task = sql_task(UNSEEN)
     posed = [task.sample(np.random.default_rng((99, i)), LEVELS[i % len(LEVELS)]) for i in range(args.asked)]
     by_prompt = {p.prompt: p for p in posed}
-    chain = ChainOfThought(
-        policy, lambda prompt, sql: asked_shortly(by_prompt[prompt].data["question"], sql), tokens=BUDGET, opener=""
-    )
-    judge = Remembered(chain)
+
+    def asked(prompt: str, sql: str) -> str:
+        data = by_prompt[prompt].data
+        return asked_shortly(data["question"], sql, data["tables"])
+
+    judge = Remembered(ChainOfThought(policy, asked, tokens=BUDGET, opener=""))
     ranked = Ranked(Careless(by_prompt), judge, normalise=normal_form, samples=PROPOSALS)
     planned = ranked.plan([Request((0, i, 0, 0), p.prompt, "", (), BUDGET, seed=i) for i, p in enumerate(posed)])
     worth = [{sql: right(task, p, sql) for sql in desk.scored} for p, (_, desk) in zip(posed, planned, strict=True)]

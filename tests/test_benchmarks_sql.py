@@ -13,6 +13,7 @@ pytest.importorskip("tyro")
 pytest.importorskip("sqlglot")
 
 from benchmarks import report, spider_samples, sql_judge, sql_planning
+from reasongym.tokenizer import load
 
 COMMON = {"bench", "ok", "seeds", "commit", "versions", "machine", "wall_s"}
 QUERIES = ["SELECT name FROM singer", "SELECT count(*) FROM singer WHERE age > 20", "SELECT max(age) FROM singer"]
@@ -94,11 +95,27 @@ def test_what_was_run_is_right_or_not(data: Path, tmp_path: Path) -> None:
     assert spider_samples.candidate(" ") == ""
 
 
+def test_the_judges_tokenizer_spells_a_word_alike_wherever_it_stands(tmp_path: Path) -> None:
+    """In the question, in the query and in the thought: what is compared is made of the same tokens."""
+    args = sql_judge.Args(out=str(tmp_path))
+    tokenizer = load(sql_judge.architecture(args, sql_judge.pairs(args, "invented", ("invented",), 6)))
+    text = "How many kettles, whose weight is at least 31?\nselect count * from kettles where weight >= 31\n"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    kettles = tokenizer.encode(" kettles")
+    found = tokenizer.encode(text)
+    assert sum(found[i : i + len(kettles)] == kettles for i in range(len(found))) == 2
+    assert tokenizer.decode(tokenizer.eos_ids) == "<|end|>" and "<|end|>" not in tokenizer.decode(found)
+    folder = tmp_path / "architecture"
+    assert json.loads((folder / "config.json").read_text())["eos_token_id"] == tokenizer.eos_ids[0]
+    first = tokenizer.fingerprint
+    assert load(sql_judge.architecture(args, "no/such/file")).fingerprint == first, "made once"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_sql_judge_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "RESULTS", tmp_path)
-    small = {"seeds": 1, "questions": 12, "asked": 6, "taught": 3, "steps": 1}
+    small = {"seeds": 1, "questions": 12, "invented": 6, "asked": 6, "taught": 3, "steps": 1}
     sql_judge.main(sql_judge.Args(out=str(tmp_path / "run"), save=True, **small))  # type: ignore[arg-type]
     got = json.loads((tmp_path / "sql_judge.json").read_text())
     assert COMMON | {"taught", "over_majority", "lift", "curves"} <= got.keys()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reasongym.sql.evidence import steps
-from reasongym.sql.judged import asked, asked_shortly, compared, result_text
+from reasongym.sql.judged import asked, asked_shortly, compared, result_text, rewritten, spoken
 
 GOLD = "SELECT name FROM book WHERE price > 3 ORDER BY price LIMIT 1"
 
@@ -32,33 +31,44 @@ def test_clause_names() -> None:
     assert names == ["select", "from", "group by", "having", "union", "select", "from", "where", "order by", "limit"]
 
 
+SCHEMA = {"Exhibit": ["ExhibitId", "Name", "InsuredValue", "Material"], "museum": ["museum_id", "opening_year"]}
+
+
 @pytest.mark.parametrize(
-    ("question", "gold", "sql", "told"),
+    ("sql", "told"),
     [
-        (
-            "What is the total insured value of the exhibits whose material is clay?",
-            "SELECT SUM(InsuredValue) FROM Exhibit WHERE material = 'clay'",
-            "SELECT SUM(InsuredValue) FROM Exhibit WHERE material = 'clay'",
-            ["total sum yes", "insured value insuredvalue yes", "material material yes", "is = yes", "clay 'clay' yes"],
-        ),
-        ("What is the highest price?", "SELECT MAX(price) FROM t", "SELECT AVG(price) FROM t", ["highest avg no"]),
-        (
-            "List the names of all books, from the lowest number of pages to the highest.",
-            "SELECT book_name FROM book ORDER BY book_pages",
-            "SELECT book_name FROM book ORDER BY book_pages DESC",
-            ["names book_name yes", "pages book_pages yes", "lowest desc no"],
-        ),
-        (
-            "How many books have a price of at least 3?",
-            "SELECT COUNT(*) FROM book WHERE price >= 3",
-            "SELECT COUNT(*) FROM book",
-            ["how many count yes", "price missing no"],
-        ),
-        ("Which name?", "SELECT name FROM t", "SELECT DISTINCT name FROM t", ["- distinct no"]),
+        ("SELECT MAX(InsuredValue), count(*) FROM Exhibit", "select max insured value , count * from exhibit"),
+        ("select exhibitid from exhibit", "select exhibit id from exhibit"),
+        ("SELECT COUNT(DISTINCT e.Material) FROM Exhibit AS e", "select count distinct e.material from exhibit as e"),
+        ("SELECT 1 FROM museum WHERE opening_year > 3.5;", "select 1 from museum where opening year > 3.5"),
+        ("SELECT Name WHERE Material = 'Red_Clay' OR x = ''", "select name where material = ' Red_Clay ' or x = '  '"),
+        ("SELECT sum(a + 1) FROM t", "select sum ( a + 1 ) from t"),
+        ("SELECT max(InsuredValue", "select max ( insured value"),
+        ("", ""),
     ],
 )
-def test_what_the_question_says_of_each_part(question: str, gold: str, sql: str, told: list[str]) -> None:
-    assert [str(step) for step in steps(question, sql, gold)] == told
+def test_a_query_in_words(sql: str, told: str) -> None:
+    assert spoken(sql, SCHEMA) == told
+
+
+def test_no_spelling_tells_who_wrote_a_name() -> None:
+    assert spoken("SELECT insuredvalue FROM EXHIBIT", SCHEMA) == spoken("SELECT InsuredValue FROM Exhibit", SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        (GOLD, "select name from book where price > 3 order by price limit 1"),
+        ("SELECT price FROM book WHERE price > 3 ORDER BY price LIMIT 1", "select name no"),
+        ("SELECT name FROM book WHERE price > 3 ORDER BY price DESC LIMIT 1", None),
+        ("SELECT name FROM book ORDER BY price LIMIT 1", "select name from book where no"),
+        ("SELECT name FROM book WHERE price > 3 ORDER BY price", None),
+        (f"{GOLD} OFFSET 1", "select name from book where price > 3 order by price limit 1 no"),
+    ],
+)
+def test_the_gold_query_is_rewritten_up_to_the_first_difference(sql: str, told: str | None) -> None:
+    told = told or "select name from book where price > 3 order by price limit no"
+    assert rewritten(sql, GOLD, {"book": ["name", "price"]}) == told
 
 
 def test_a_result_as_it_is_shown() -> None:
@@ -72,4 +82,4 @@ def test_prompts() -> None:
     long = asked("How many?", "select 1;", {"Book": ["Id", "Name"]}, "1: 1")
     assert "-- book: id, name\n-- Question: How many?\n-- SQL: select 1;\n-- Result: 1: 1\n" in long
     assert "-- Result" not in asked("How many?", "select 1;", {})
-    assert asked_shortly("How many?", "select 1;") == "How many?\nselect 1;\n"
+    assert asked_shortly("How many?", "SELECT aB FROM t;", {"t": ["aB"]}) == "How many?\nselect a b from t\n"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from reasongym.sql.domains import DOMAINS, Attribute, Entity
+from reasongym.sql.invented import INVENTED, invent
 from reasongym.sql.schema import Table
 
 STYLES = ("snake", "camel", "plural", "prefix")
@@ -51,8 +52,9 @@ class World:
 
 
 def draw(rng: np.random.Generator, domains: Sequence[str]) -> World:
-    """A database of one of these domains, pure in ``rng``."""
-    domain = DOMAINS[domains[int(rng.integers(len(domains)))]]
+    """A database of one of these domains (`INVENTED` is another one each time), pure in ``rng``."""
+    name = domains[int(rng.integers(len(domains)))]
+    domain = invent(rng) if name == INVENTED else DOMAINS[name]
     style = STYLES[int(rng.integers(len(STYLES)))]
     parents, children = int(rng.integers(4, 8)), int(rng.integers(10, 19))
     parent = _side(rng, domain.parent, style, parents)

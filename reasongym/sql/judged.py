@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reasongym.sql.text import next_clause, normal_form
+from reasongym.sql.text import next_clause, normal_form, pieces
 
+_CALL = re.compile(r"\b(\w+)\(((?:distinct )?[\w.*]+)\)")  # of a name alone; a longer argument keeps its parentheses
 ROWS, CELL = 5, 128  # of a result, and characters of a text in it
 
 _ASK = """Decide whether the SQL query is the right answer to the question about this database.
@@ -43,9 +45,44 @@ def asked(question: str, sql: str, tables: Mapping[str, Sequence[str]], result: 
     return _ASK.format(schema=schema, question=question, sql=sql, result=shown)
 
 
-def asked_shortly(question: str, sql: str) -> str:
-    """For models of a few bytes: the question and the query, a line each."""
-    return f"{question}\n{sql}\n"
+def asked_shortly(question: str, sql: str, tables: Mapping[str, Sequence[str]]) -> str:
+    """For small models: the question, and the query as `spoken`, a line each."""
+    return f"{question}\n{spoken(sql, tables)}\n"
+
+
+def spoken(sql: str, tables: Mapping[str, Sequence[str]]) -> str:
+    """The normal form as words a blank apart: ``MAX(BirthYear)`` is ``max birth year``, and ``'a'`` is ``' a '``.
+
+    A name is split where the schema's own spelling of it is, so how the query spells it tells nothing.
+    """
+    words = {name.lower(): _words(name) for table, columns in tables.items() for name in (table, *columns)}
+
+    def said(name: str) -> str:  # which may have its table's before it
+        return ".".join(words.get(part, part) for part in name.split("."))
+
+    return " ".join(_quoted(text) if kind == "kept" else said(text) for kind, text in pieces(_called(sql)))
+
+
+def rewritten(sql: str, gold: str, tables: Mapping[str, Sequence[str]]) -> str:
+    """A worked thought: the gold query as `spoken`, up to the first word that ``sql`` has not there, which is a no."""
+    ours, theirs = spoken(sql, tables).split(), spoken(gold, tables).split()
+    if ours == theirs:
+        return " ".join(theirs)
+    same = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    return " ".join([*theirs[: same + 1], "no"])
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower().strip()
+
+
+def _quoted(text: str) -> str:
+    return f"{text[0]} {text[1:-1]} {text[-1]}"
+
+
+def _called(sql: str) -> str:
+    """The normal form with functions of a name alone called without parentheses."""
+    return _CALL.sub(r"\1 \2", normal_form(sql).removesuffix(";"))
 
 
 def result_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -16,6 +16,7 @@ from reasongym.sql.answers import query_in
 from reasongym.sql.domains import DOMAINS
 from reasongym.sql.execution import ExecutionMatch
 from reasongym.sql.folders import Item, read
+from reasongym.sql.invented import INVENTED
 from reasongym.sql.questions import LEVELS, pose
 
 Form = Literal["create", "line"]
@@ -40,6 +41,7 @@ class DrawnSQL:
 
     Args:
         domains: What the databases may be about, of `reasongym.sql.domains.DOMAINS`; others make unseen schemas.
+            ``"invented"`` is a domain of made-up words, another one in each database.
         schema: ``"create"`` shows CREATE TABLE statements, ``"line"`` a line of names a table.
         rule: What is right: see `ExecutionMatch`.
     """
@@ -50,9 +52,9 @@ class DrawnSQL:
 
     def __post_init__(self) -> None:
         _check_form(self.schema)
-        unknown = [name for name in self.domains if name not in DOMAINS]
+        unknown = [name for name in self.domains if name not in (*DOMAINS, INVENTED)]
         if unknown or not self.domains:
-            raise UserError(f"sql: domains={self.domains!r} must be some of {', '.join(DOMAINS)}")
+            raise UserError(f"sql: domains={self.domains!r} must be some of {', '.join((*DOMAINS, INVENTED))}")
         object.__setattr__(self, "domains", tuple(self.domains))
 
     @property

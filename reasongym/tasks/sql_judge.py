@@ -15,7 +15,6 @@ from reasongym.judging import said
 from reasongym.rows import Row, read_rows
 from reasongym.sandbox.sqlite import Database, Guard, execute
 from reasongym.sql import judged
-from reasongym.sql.evidence import steps
 from reasongym.sql.mutants import canonical, mutate
 from reasongym.sql.text import normal_form
 
@@ -64,7 +63,7 @@ class SQLJudge:
         return _verify(problem, text)
 
     def demonstrate(self, problem: Problem, rng: np.random.Generator) -> str:
-        """Each clause and whether it is right (``"short"``: each part, up to one that is wrong), then the verdict."""
+        """Each clause and whether it is right (``"short"``: `judged.rewritten`), then the verdict."""
         return _demonstrate(problem, self.prompt)
 
     def _wrong(self, posed: Problem, rng: np.random.Generator) -> tuple[str, str] | None:
@@ -141,7 +140,7 @@ def make(
 def _problem(form: Form, sql: str, correct: bool, level: int, result: str, told: Mapping[str, Any]) -> Problem:
     shown = normal_form(sql)
     if form == "short":
-        prompt = judged.asked_shortly(told["question"], shown)
+        prompt = judged.asked_shortly(told["question"], shown, told["tables"])
     else:
         prompt = judged.asked(told["question"], shown, told["tables"], result)
     return Problem.of(prompt, correct, level, candidate=shown, **told)
@@ -162,7 +161,8 @@ def _demonstrate(problem: Problem, form: Form) -> str:
     if problem.answer and normal_form(sql) != normal_form(gold):
         return verdict  # right, and in other words than the gold query
     if form == "short":
-        return "; ".join([*map(str, steps(problem.data["question"], sql, gold)), verdict])
+        thought = judged.rewritten(sql, gold, problem.data["tables"])
+        return f"{thought}\n{verdict}"
     clauses = judged.compared(sql, gold)
     lines = [f"{clause.text}: {'as asked' if clause.right else 'not as asked'}." for clause in clauses]
     return "\n".join([*lines, verdict])

@@ -81,9 +81,9 @@ def test_candidates_from_a_file(file: str) -> None:
     task = make(file, prompt="short")
     assert isinstance(task, SQLCandidates) and len(task) == 3 and task.split == "train"
     first, second, third = (task.problem(i) for i in range(3))
-    assert first.prompt == "How many?\nselect count(*) from t;\n" and first.answer is True
+    assert first.prompt == "How many?\nselect count * from t\n" and first.answer is True
     assert first.data["of"] == second.data["of"] == "7" and third.level == 2
-    assert task.demonstrate(first, np.random.default_rng(0)) == 'how many count yes; {"correct": true}'
+    assert task.demonstrate(first, np.random.default_rng(0)) == 'select count * from t\n{"correct": true}'
     assert task.demonstrate(second, np.random.default_rng(0)) == '{"correct": false}'
     assert task.demonstrate(third, np.random.default_rng(0)) == '{"correct": true}', (
         "right in other words than the gold's"
