@@ -183,7 +183,7 @@ def verdict(cells: list[dict[str, Any]]) -> dict[str, Any]:
         "merge_less_best_specialist": less,
         "merge_of_branches_less_one_long_run": spread(over),
         "rows": rows,
-        "cells": cells,
+        "cells": [{**c, "model": "/".join(Path(c["model"]).parts[-2:])} for c in cells],
     }
 
 
