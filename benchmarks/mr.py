@@ -136,6 +136,7 @@ def run(args: Args, arm: str, seed: int, model: str) -> list[dict[str, Any]]:
         out = folder(args, arm, seed, number)
         flags = ["--env", ENV, "--model", model, "--out", str(out), "--seed", str(seed), "--steps", str(steps)]
         parsed = cli.parse(grpo.Args, [*flags, *RECIPE.split()])
+        parsed.warmup *= number == 0  # one warm-up an arm, or the two stages would pay for two
         parsed.env_settings |= settings(args, *names)
         grpo.main(parsed)
         model = f"{out}/step-{steps:06d}"
