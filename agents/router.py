@@ -167,7 +167,8 @@ def thoughts(args: Args, large: HF, envs: Sequence[Any], first: int, count: int)
     """The large model's greedy answers that it finished; only right ones where the judge looks at answers."""
     rng = np.random.default_rng((args.seed, 0, first))
     problems = [envs[0].unwrapped.task.sample(rng, args.level) for _ in range(count)]
-    done = rollout(large, envs, [{"options": {"problem": p}} for p in problems], sampling=GREEDY)
+    resets = [{"options": {"problem": p}} for p in problems]
+    done = rollout(large, envs, resets, sampling=GREEDY, deterministic=True)  # so that a killed run resumes exactly
     if any(len(t.segments) > 1 for t in done):
         raise UserError(f"--env {args.env} resets the context: answers to be labelled must be in one window")
     return [t for t in done if t.valid and not t.truncated and (args.judge != "answer" or t.verdict.score >= 1)]

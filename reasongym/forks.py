@@ -128,7 +128,7 @@ def by_answer(large: Any, envs: Sequence[Any]) -> Judge:
                 scores[n] = info["verdict"].score
             else:
                 resets[n] = {"options": problem | {"response": Completion("", ids, (0.0,) * len(ids), "length")}}
-        done = rollout(large, envs, [*resets.values()], sampling=GREEDY)
+        done = rollout(large, envs, [*resets.values()], sampling=GREEDY, deterministic=True)
         if not all(t.valid for t in done):
             raise HostError("a fork could not be judged: the environment failed")
         scores |= {n: t.verdict.score for n, t in zip(resets, done, strict=True)}

@@ -2,23 +2,30 @@
 
 Whatever follows is added to the command; ``--dry-run`` prints the resolved arguments and stops.
 
-    python examples/papers/adaptthink.py                  the miniature: some ten minutes on a CPU
+    python examples/papers/adaptthink.py sft              a model that can choose: some five minutes on a CPU,
+    python examples/papers/adaptthink.py                  and the miniature: two
     python examples/papers/adaptthink.py paper --dry-run  the paper's, for a large GPU
 
-``--ratio sequence`` is the paper's importance ratio, ``--ratio geometric`` that of the official code. The register task
-suits it badly: a thought begins with a digit, and forcing one is wrong nine times in ten. On a task where there is
-something to choose: ``python -m benchmarks.lengths --arms adaptthink --seeds 1``.
+``--ratio sequence`` is the paper's importance ratio, ``--ratio geometric`` that of the official code.
 """
 
-from reasongym import cli
-from reasongym.agents import grpo
+import sys
 
-# The model in this package, on 64 problems of the register task.
+from reasongym import cli
+from reasongym.agents import grpo, sft
+
+# Thinks with needless checks, or answers at once, right now and then where it is easy.
+SFT = """
+  --env LongCoT-v0 --env.task recheck --env.direct 0.5 --env.checks 0.5 --env.slip 0.06 --env.haste 0.4
+  --model tiny --fresh --steps 1600 --lr 3e-3 --out runs/papers/recheck
+"""
+
 MINIATURE = """
-  --env LongCoT-v0 --env.task "pool(task='register(low=24, high=60)', n=64)" --env.budget 128 --model tiny
-  --prompts 16 --group 8 --steps 200 --lr 3e-5
+  --env LongCoT-v0 --env.task "pool(task='recheck(high=5)', n=96)" --env.answer_after "=" --env.budget 128
+  --model runs/papers/recheck/step-001600
+  --prompts 16 --group 8 --updates 4 --steps 60 --lr 4e-4
   --advantage identity --ratio geometric
-  --shaper "adaptthink(closer='=', no_think='=', think='0', attempts=8, no_think_budget=8)"
+  --shaper "adaptthink(closer='=', no_think='=', think=':', attempts=8, no_think_budget=8)"
   --out runs/papers/adaptthink
 """
 
@@ -33,5 +40,8 @@ PAPER = """
   --out runs/papers/adaptthink-paper
 """
 
+AGENTS = {"sft": sft}  # the others are grpo's
+
 if __name__ == "__main__":
-    cli.recipe(grpo.main, grpo.Args, miniature=MINIATURE, paper=PAPER)
+    agent = AGENTS.get(next(iter(sys.argv[1:]), ""), grpo)
+    cli.recipe(agent.main, agent.Args, miniature=MINIATURE, sft=SFT, paper=PAPER)

@@ -2,22 +2,49 @@
 
 Whatever follows is added to the command; ``--dry-run`` prints the resolved arguments and stops.
 
-    python examples/papers/autothink.py                   the miniature: some ten minutes on a CPU
-    python examples/papers/autothink.py stage1 --dry-run  then stage2, stage3, each on the one before
+    python examples/papers/autothink.py sft               a model that can choose: some five minutes on a CPU,
+    python examples/papers/autothink.py                   the miniature's first stage: one,
+    python examples/papers/autothink.py second            and the others, each on the one before
+    python examples/papers/autothink.py third
+    python examples/papers/autothink.py stage1 --dry-run  the paper's, for a large GPU; then stage2, stage3
 
-Without a stage's safeguard: ``--shaper "autothink(gamma=1.0)"`` has no batch balance. All three stages in miniature, on
-a task where there is something to choose: ``python -m benchmarks.lengths --arms autothink --seeds 1``.
+Without a stage's safeguard: ``--shaper "autothink(stage=2, closer='=', guard_tokens=8)"`` from the start has no batch
+balance.
 """
 
-from reasongym import cli
-from reasongym.agents import grpo
+import sys
 
-# The model in this package, on 64 problems of the register task.
+from reasongym import cli
+from reasongym.agents import grpo, sft
+
+# Thinks with needless checks, or answers at once, right now and then where it is easy.
+SFT = """
+  --env LongCoT-v0 --env.task recheck --env.direct 0.5 --env.checks 0.5 --env.slip 0.06 --env.haste 0.4
+  --model tiny --fresh --steps 1600 --lr 3e-3 --out runs/papers/recheck
+"""
+
+# Batch balance. This model chooses by its first byte, so there is no ellipsis.
 MINIATURE = """
-  --env LongCoT-v0 --env.task "pool(task='register(low=24, high=60)', n=64)" --env.budget 128 --model tiny
-  --prompts 16 --group 8 --steps 200 --lr 3e-5
-  --shaper "autothink(closer='=', guard_tokens=8)"
-  --out runs/papers/autothink
+  --env LongCoT-v0 --env.task "pool(task='recheck(high=5)', n=96)" --env.answer_after "=" --env.budget 128
+  --model runs/papers/recheck/step-001600
+  --prompts 16 --group 8 --updates 4 --loss-norm token --steps 30 --lr 2e-4
+  --shaper "autothink(stage=1, closer='=', guard_tokens=8)" --out runs/papers/autothink
+"""
+
+# The table alone.
+SECOND = """
+  --env LongCoT-v0 --env.task "pool(task='recheck(high=5)', n=96)" --env.answer_after "=" --env.budget 128
+  --model runs/papers/autothink/step-000030
+  --prompts 16 --group 8 --updates 4 --loss-norm token --steps 15 --lr 2e-4
+  --shaper "autothink(stage=2, closer='=', guard_tokens=8)" --out runs/papers/autothink-second
+"""
+
+# With length.
+THIRD = """
+  --env LongCoT-v0 --env.task "pool(task='recheck(high=5)', n=96)" --env.answer_after "=" --env.budget 128
+  --model runs/papers/autothink-second/step-000015
+  --prompts 16 --group 8 --updates 4 --loss-norm token --steps 15 --lr 2e-4
+  --shaper "autothink(stage=3, closer='=', guard_tokens=8)" --out runs/papers/autothink-third
 """
 
 # Batch balance, at 8K.
@@ -50,5 +77,18 @@ STAGE3 = """
   --out runs/papers/autothink-stage3
 """
 
+AGENTS = {"sft": sft}  # the others are grpo's
+
 if __name__ == "__main__":
-    cli.recipe(grpo.main, grpo.Args, miniature=MINIATURE, stage1=STAGE1, stage2=STAGE2, stage3=STAGE3)
+    agent = AGENTS.get(next(iter(sys.argv[1:]), ""), grpo)
+    cli.recipe(
+        agent.main,
+        agent.Args,
+        miniature=MINIATURE,
+        sft=SFT,
+        second=SECOND,
+        third=THIRD,
+        stage1=STAGE1,
+        stage2=STAGE2,
+        stage3=STAGE3,
+    )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +25,7 @@ from reasongym.policies.hf import HF
 from reasongym.policies.routed import Routed, share
 from reasongym.report.log import read_log
 
+ROOT = Path(__file__).resolve().parents[2]
 TASK = {"task": "register(low=6, high=10)", "budget": 24}
 
 
@@ -175,6 +179,28 @@ def test_a_killed_run_resumes_exactly(small: str, tmp_path: Path, monkeypatch: p
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halting" / name).read_bytes()
     with pytest.raises(UserError, match="holds a router of other dimensions than .*width=24"):
         router.main(replace(whole, resume=True, width=24))
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_exactly(small: str, tmp_path: Path) -> None:
+    """SIGKILL while it makes labels, and while it trains; what a process began, another ends."""
+    flags = "--env.task register(low=6,high=10) --env.budget 24 --problems 96 --shard 32 --evaluate 0 --slots 32 "
+    flags += "--top-logits 10 --width 16 --blocks 1 --factor 2 --lr 3e-3 --batch 64 --epochs 60 --patience 60 "
+    flags += f"--small {small} --large tiny --no-tensorboard --resume"
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    command = [sys.executable, "-m", "reasongym.agents.router", *flags.split(), "--out", str(again)]
+    for moment in ("labels/000032.pt", "state.pt"):
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+            while not (again / moment).exists() and process.poll() is None:
+                time.sleep(0.001)
+            process.kill()
+        assert process.returncode == -9
+    assert not (again / "router.safetensors").exists()
+    for out in (again, whole):
+        router.main(cli.parse(router.Args, [*flags.split(), "--out", str(out)]))
+    for name in ("router.safetensors", "metrics.jsonl"):
+        assert (whole / name).read_bytes() == (again / name).read_bytes()
+    assert len(read_log(whole / "metrics.jsonl")) == 60
 
 
 def test_patience_ends_the_training_and_the_best_weights_are_kept(small: str, tmp_path: Path) -> None:
