@@ -51,7 +51,7 @@ def parsed(command: str) -> Any:
 
 
 def test_each_system_has_one() -> None:
-    wanted = "adaptthink autothink hapo laser long2short mr_rlvr one_shot open_rs r2r redi siri vibethinker"
+    wanted = "adaptthink autothink hapo laser long2short mr_rlvr one_shot open_rs ppo r2r redi siri vibethinker"
     assert [r.stem for r in RECIPES] == wanted.split()
     assert all({"miniature"} < set(commands(recipe)) for recipe in RECIPES)
 
