@@ -20,10 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish
+from benchmarks.report import ROOT, finish, kept, spread
 from reasongym import cli
 from reasongym.core import Sampling, Trajectory
-from reasongym.metrics import mean_ci95
 
 DOCS = ROOT / "docs"
 TASK = {"task": "doubling", "budget": 192}
@@ -73,13 +72,6 @@ def main(args: Args) -> None:
     print(table(asked))
     print(f"\npicture: {picture}")
     finish("interpreter", *verdict(curves, asked, picture), seeds=seeds, started=started, save=args.save)
-
-
-def kept(path: Path, make: Any) -> list[dict[str, Any]]:
-    if not path.exists():
-        path.write_text(json.dumps(make()))
-    found: list[dict[str, Any]] = json.loads(path.read_text())
-    return found
 
 
 # --- one run: train, then ask
@@ -260,11 +252,6 @@ def verdict(
 def ends(curve: list[float], n: int = 5) -> list[float]:
     """The mean of the first and of the last steps."""
     return [float(np.mean(curve[:n])), float(np.mean(curve[-n:]))]
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 if __name__ == "__main__":

@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import finish
+from benchmarks.report import finish, spread
 from reasongym import cli, parts
 from reasongym.core import Problem
 from reasongym.curriculum import Ladder, held_out
-from reasongym.metrics import mean_ci95
 
 FIRST, LAST = 8, 13  # (3, 5, 5) to (3, 5, 11); the model's demonstrations had (3, 5, 6) and easier ones
 K = 4  # attempts at each held-out problem
@@ -315,11 +314,6 @@ def attempts(args: Args, arm: str) -> int:
     """Of a whole run, the ladder's validation included."""
     validations = -(-args.steps // VALIDATION["every"]) if arm == "ladder" else 0
     return steps_of(args, arm) * P * G + validations * VALIDATION["count"] * VALIDATION["attempts"]
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 if __name__ == "__main__":

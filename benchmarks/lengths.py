@@ -24,10 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish
+from benchmarks.report import ROOT, finish, spread
 from reasongym import cli, parts
 from reasongym.core import Sampling, Trajectory
-from reasongym.metrics import mean_ci95
 
 DOCS = ROOT / "docs"
 ENV = {"answer_after": "=", "budget": 128}
@@ -347,11 +346,6 @@ def mean_of(runs: list[dict[str, Any]], key: str) -> float:
 
 def mean_at(by_level: dict[str, float], levels: Sequence[int]) -> float:
     return float(np.mean([by_level[str(level)] for level in levels]))
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values)
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 if __name__ == "__main__":

@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import finish
+from benchmarks.report import finish, spread
 from reasongym import cli, parts
 from reasongym.core import Problem, UserError, Verdict
-from reasongym.metrics import mean_ci95
 
 KINDS = ("reverse", "sort", "next", "rotate")
 
@@ -194,11 +193,6 @@ def merge_less_best(cells: list[dict[str, Any]], name: str) -> list[float]:
         if c["arm"].startswith("specialist") and c["arm"].endswith(f", {name}"):
             best[c["seed"]] = max(c["value"], best.get(c["seed"], 0.0))
     return [c["value"] - best[c["seed"]] for c in cells if c["arm"] == f"merge, {name}"]
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 def table(cells: list[dict[str, Any]]) -> str:

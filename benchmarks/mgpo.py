@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish
+from benchmarks.report import ROOT, finish, kept, spread
 from reasongym import cli
-from reasongym.metrics import mean_ci95
 from reasongym.report.traces import histories
 
 DOCS = ROOT / "docs"
@@ -60,13 +59,6 @@ def main(args: Args) -> None:
     rates = {arm: [difficulty(args, arm, seed) for seed in seeds] for arm in ARMS}
     figures = {**verdict(args, cells), "difficulty": rates, "png": picture}
     finish("mgpo", figures["confirmed"], figures, seeds=seeds, started=started, save=args.save)
-
-
-def kept(path: Path, make: Any) -> list[dict[str, Any]]:
-    if not path.exists():
-        path.write_text(json.dumps(make()))
-    found: list[dict[str, Any]] = json.loads(path.read_text())
-    return found
 
 
 # --- one run: train, then ask
@@ -141,11 +133,6 @@ def verdict(args: Args, cells: list[dict[str, Any]]) -> dict[str, Any]:
         "rows": rows,
         "cells": cells,
     }
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 def table(args: Args, cells: list[dict[str, Any]]) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish
+from benchmarks.report import ROOT, finish, kept, spread
 from reasongym import cli, parts
 from reasongym.core import Problem, UserError
-from reasongym.metrics import bootstrap_ci, mean_ci95, pass_at_k
+from reasongym.metrics import bootstrap_ci, pass_at_k
 
 DOCS = ROOT / "docs"
 ENV, BUDGET = "LongCoT-v0", 64
@@ -102,13 +101,6 @@ def main(args: Args) -> None:
     ]
     print(f"\npicture: {picture}")
     finish("mr", ok, {**figures, "png": picture}, seeds=range(args.seeds), started=started, save=args.save)
-
-
-def kept(path: Path, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    if not path.exists():
-        path.write_text(json.dumps(make()))
-    found: list[dict[str, Any]] = json.loads(path.read_text())
-    return found
 
 
 # --- one run: train, then ask
@@ -263,11 +255,6 @@ def verdict(rows: list[dict[str, Any]]) -> tuple[bool, dict[str, Any]]:
         "mr_minus_plain": gains,
     }
     return ok, {**found, "tokens": tokens}
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 if __name__ == "__main__":

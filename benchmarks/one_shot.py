@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish
+from benchmarks.report import ROOT, finish, kept, spread
 from reasongym import cli, parts
 from reasongym.core import Problem
-from reasongym.metrics import mean_ci95
 from reasongym.report.traces import histories
 from reasongym.selection import historical_variance, ranked
 
@@ -85,13 +84,6 @@ def main(args: Args) -> None:
     picture = draw(asked, DOCS / "one_shot.png" if args.save else Path(args.out, "one_shot.png"))
     figures = {**verdict(args, asked), "ranking": rankings, "png": picture}
     finish("one_shot", figures["confirmed"], figures, seeds=seeds, started=started, save=args.save)
-
-
-def kept(path: Path, make: Any) -> list[dict[str, Any]]:
-    if not path.exists():
-        path.write_text(json.dumps(make()))
-    found: list[dict[str, Any]] = json.loads(path.read_text())
-    return found
 
 
 # --- one run: train, then ask
@@ -199,11 +191,6 @@ def gain(rows: list[dict[str, Any]], arm: str) -> list[float]:
     """After less before, at each seed."""
     values = {(r["arm"], r["seed"]): r["value"] for r in rows if r["metric"] == "accuracy"}
     return [value - values["before", seed] for (name, seed), value in values.items() if name == arm]
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 def table(args: Args, cells: list[dict[str, Any]]) -> str:

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import demo
-from benchmarks.report import ROOT, finish
+from benchmarks.report import ROOT, finish, spread
 from reasongym import cli
 from reasongym.core import Sampling, Trajectory
-from reasongym.metrics import explained_variance, mean_ci95
+from reasongym.metrics import explained_variance
 
 DOCS = ROOT / "docs"
 SAMPLES = 128  # attempts a step
@@ -208,6 +208,10 @@ def smooth(curve: list[float], width: int = 5) -> NDArray[np.float64]:
     return np.convolve(curve, np.ones(min(width, len(curve))) / min(width, len(curve)), "valid")
 
 
+def by_seed(values: list[float]) -> dict[str, Any]:
+    return {**spread(values), "seeds": values}
+
+
 def verdict(args: Args, runs: list[dict[str, Any]], picture: str) -> tuple[bool, dict[str, Any]]:
     """Whether the mean over seeds of PPO's accuracy is at most `MARGIN` below GRPO's, in both environments."""
     rows = []
@@ -218,10 +222,10 @@ def verdict(args: Args, runs: list[dict[str, Any]], picture: str) -> tuple[bool,
             for who in ("critic", "regression"):
                 values[f"explained_variance_{who}_step{check['step']}"] = check[who]
         rows += [{**named, "metric": metric, "value": value} for metric, value in values.items()]
-    difference = {env: spread(differences(runs, env)) for env in demo.ARMS}
+    difference = {env: by_seed(differences(runs, env)) for env in demo.ARMS}
     confirmed = all(d["mean"] >= -MARGIN for d in difference.values())
     over_seeds = {
-        f"{agent} in {env}": spread([r["accuracy"] for r in runs if (r["agent"], r["env"]) == (agent, env)])
+        f"{agent} in {env}": by_seed([r["accuracy"] for r in runs if (r["agent"], r["env"]) == (agent, env)])
         for agent in AGENTS
         for env in demo.ARMS
     }
@@ -233,11 +237,6 @@ def differences(runs: list[dict[str, Any]], env: str) -> list[float]:
     """PPO's accuracy less GRPO's, seed by seed."""
     at = {(r["agent"], r["seed"]): r["accuracy"] for r in runs if r["env"] == env}
     return [at["ppo", seed] - at["grpo", seed] for agent, seed in at if agent == "ppo"]
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
-    return {"mean": mean, "ci95": half, "n": len(values), "seeds": values}
 
 
 if __name__ == "__main__":

@@ -29,10 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish
+from benchmarks.report import ROOT, finish, kept, spread
 from reasongym import cli
 from reasongym.core import Sampling
-from reasongym.metrics import mean_ci95
 
 DOCS = ROOT / "docs"
 TASK = {"task": "register(low=24, high=60)", "budget": 80}
@@ -109,12 +108,6 @@ def main(args: Args) -> None:
     print(f"{table(base, cells)}\n\npicture: {picture}")
     ok, figures = verdict(base, sweep, best, cells, high)
     finish("redi", ok, {**figures, "png": picture}, seeds=seeds, started=started, save=args.save)
-
-
-def kept(path: Path, make: Any) -> Any:
-    if not path.exists():
-        path.write_text(json.dumps(make()))
-    return json.loads(path.read_text())
 
 
 def swept(cell_of: Callable[[float], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -318,11 +311,6 @@ def fallen(high: Any) -> list[float]:
 
     rates = dict.fromkeys(c["lr"] for c in high)
     return [rate for rate in rates if share("redi-symmetric", rate) == 1 and share("redi", rate) == 0]
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    mean, half = mean_ci95(values)
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 if __name__ == "__main__":

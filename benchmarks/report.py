@@ -8,10 +8,12 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from reasongym.metrics import mean_ci95
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -50,6 +52,19 @@ def finish(
         (RESULTS / f"{name}.json").write_text(line + "\n", encoding="utf-8")
     print(line, flush=True)
     return dict(json.loads(line))
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """A figure over seeds: mean, half width of its 95 % interval (not a number for one seed) and their count."""
+    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
+    return {"mean": mean, "ci95": half, "n": len(values)}
+
+
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What is in the file; made, and put there, where there is none yet."""
+    if not path.exists():
+        path.write_text(json.dumps(make()))
+    return json.loads(path.read_text())
 
 
 def commit() -> str:

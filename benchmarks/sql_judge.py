@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import finish
+from benchmarks.report import finish, spread
 from reasongym import cli, parts
 from reasongym.core import Completion, Problem, Request, Sampling
 from reasongym.discriminators import ChainOfThought, Remembered
-from reasongym.metrics import intrinsic, mean_ci95, wilson
+from reasongym.metrics import intrinsic, wilson
 from reasongym.sql.domains import DOMAINS
 from reasongym.sql.invented import INVENTED
 from reasongym.sql.judged import asked_shortly
@@ -278,11 +278,6 @@ class Careless:
             mutant = mutate(sql, posed.data["tables"], rng)
             sql = mutant.sql if mutant else sql
         return sql
-
-
-def spread(values: list[float]) -> Row:
-    mean, half = mean_ci95(values) if len(values) > 1 else (values[0], float("nan"))
-    return {"mean": mean, "ci95": half, "n": len(values)}
 
 
 if __name__ == "__main__":
