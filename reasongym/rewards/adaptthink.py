@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reasongym.core import Batch, Completion, FiniteTask, Problem, Task, Trajectory, UserError
-from reasongym.shaping import counter, shape, skipped
+from reasongym.core import Batch, Completion, FiniteTask, Problem, Task, UserError
+from reasongym.shaping import finder, shape, skipped
 from reasongym.thinking import CLOSER, OPENER
 
 
@@ -106,20 +106,21 @@ class AdaptThink:
 
     def _correct(self, batch: Batch) -> NDArray[np.float64]:
         """R [P, G], NaN where the attempt is invalid. Only right answers are looked at for their form."""
-        tags = counter(self.closer, self.opener)
+        tag = finder(self.closer, self.opener)
 
         def formed(text: str) -> bool:
-            """One tag beyond an opener at the very beginning, and that is a closer."""
-            n = tags(text)
-            opened = n == 2 and text.lstrip().startswith(self.opener)
-            return n - opened == 1 and text.rfind(self.closer) >= 0
+            """One closer, and no other tag beyond an opener at the very beginning."""
+            closed = text.rfind(self.closer)
+            if closed < 0 or tag(text, closed + len(self.closer), len(text)):
+                return False
+            return not tag(text, 0, closed) or (
+                text.lstrip().startswith(self.opener) and not tag(text, text.find(self.opener) + 1, closed)
+            )
 
-        def correct(t: Trajectory) -> float:
-            if not t.verdict.valid:
-                return math.nan
-            return float(t.verdict.score >= 1 and formed(t.text))
-
-        return np.array([correct(t) for group in batch for t in group], np.float64).reshape(shape(batch))
+        every = [t for group in batch for t in group]
+        verdicts = [t.verdict for t in every]
+        r = [v.score >= 1 and formed(t.text) if v.valid else math.nan for v, t in zip(verdicts, every, strict=True)]
+        return np.array(r, np.float64).reshape(shape(batch))
 
 
 def _coin(text: str, chance: float) -> Completion:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from reasongym import ByteTokenizer, Problem, ReasoningEnv, Trajectory, UserError, Verdict, rollout
@@ -101,6 +103,12 @@ def test_half_of_a_group_does_not_think(group: int, no_think: int) -> None:
 def test_a_right_answer_needs_a_closer_and_no_opener(text: str, right: int) -> None:
     """Case e (``adapt_think_rm.py``)."""
     assert knowing(0.0, delta=0.0)(one(think(1, text)))[0, 0] == right
+
+
+@given(st.lists(st.sampled_from(["<think>", "</think>", " ", "a", "<", "think>"]), max_size=8).map("".join))
+def test_good_form_is_one_closer_beside_an_opener_at_the_beginning(text: str) -> None:
+    good = text.lstrip().removeprefix("<think>").count("<think>") == 0 and text.count("</think>") == 1
+    assert knowing(0.0, delta=0.0)(one(think(1, text)))[0, 0] == good
 
 
 def test_the_closer_may_be_another() -> None:

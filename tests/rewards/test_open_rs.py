@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from reasongym import Problem, UserError, parts
@@ -67,6 +69,11 @@ def test_an_unknown_gold_answer_pays_one_in_the_official_code_only() -> None:
 def test_format(text: str, pays: float) -> None:
     """Section 4.5 (``format_reward``): the answer and the opener are not looked at."""
     assert Format().score(attempt(0.0, text=text)) == pays == float(text.count("\n</think>\n") == 1)
+
+
+@given(st.lists(st.sampled_from(["\n</think>\n", "</think>", "\n", "a", "<"]), max_size=8).map("".join))
+def test_the_format_is_as_str_count_has_it(text: str) -> None:
+    assert Format().score(attempt(0.0, text=text)) == float(text.count("\n</think>\n") == 1)
 
 
 def test_the_tag_count() -> None:
