@@ -247,6 +247,7 @@ def encoded(row: Row, tokenizer: Tokenizer, args: Args) -> Pair:
 
 
 def response(row: Row, side: str, chat: Chat, args: Args) -> Response:
+    """One side of a pair ("chosen" or "rejected"), cut to ``--max-tokens``; empty where the pair has none."""
     if row.get(side) is None:
         return Response((), 0)
     if segments := row.get(f"{side}_segments"):

@@ -1,14 +1,14 @@
 """Does a learned router spend a large model's tokens better than entropy or chance? R2R on a pair of tiny models.
 
-    python -m benchmarks.r2r --seeds 3 [--out runs/r2r] [--save]
+    python -m benchmarks.r2r --seeds 3 [--small plain] [--out runs/r2r] [--save]
 
 The task is `benchmarks.spelt`: the register, with thoughts in which a fifth of the digits may be spelt in two ways. The
 large model (two layers) is tuned on flawless solutions, the small one (one layer) on those of somebody who is sure of a
-wrong digit at two of the 100 pairs that decide the next one, and guesses at two others; and it copies answers badly.
+wrong digit at two of the 100 pairs that decide the next one, and guesses at two others, until it has learned them all.
 So the small model's entropy is high where it guesses, a little high where spelling is free, and low where it is sure
-and wrong. Each seed labels problems of its own, trains a router, and asks new problems at many thresholds of it, of
-entropy and of chance; all decode greedily, as in the paper. What is done is kept in ``--out``: a run that was stopped
-goes on from there.
+and wrong. ``--small plain`` is one that nobody misled: tuned on flawless solutions, but not for long enough. Each seed
+labels problems of its own, trains a router, and asks new problems at many thresholds of it, of entropy and of chance;
+all decode greedily, as in the paper. What is done is kept in ``--out``: a run that was stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from benchmarks.interpreter import kept, spread
-from benchmarks.report import ROOT, finish
+from benchmarks.report import ROOT, finish, kept, spread
 from benchmarks.spelt import value
 from reasongym import cli
 from reasongym.agents import router, sft
@@ -51,7 +50,8 @@ DOCS = ROOT / "docs"
 TASK = {"task": "benchmarks.spelt:Spelt(low=24, high=60)", "budget": 128}
 CARELESS = {**TASK, "task": "benchmarks.spelt:Spelt(low=24, high=60, careless=True)"}
 SMALL = {"num_hidden_layers": 1, "hidden_size": 48, "head_dim": 12, "intermediate_size": 144}
-STEPS = {"small": 800, "large": 400}
+SUFFIX = {"careless": "", "plain": "plain"}  # of the results
+STEPS = {"careless": 1600, "plain": 600, "large": 400}
 ROUTER = (
     "--top-logits 20 --width 32 --blocks 2 --factor 2 --lr 1e-3 --batch 256 --epochs 40 --evaluate 0 --resume".split()
 )
@@ -71,6 +71,7 @@ class Args:
     """Problems that the large model answers for labels."""
     rows: int = 48
     """Thoughts with random switches whose logits are computed again."""
+    small: Literal["careless", "plain"] = "careless"
     out: str = "runs/r2r"
     save: bool = False
 
@@ -88,11 +89,11 @@ def main(args: Args) -> None:
             cells += kept(Path(args.out, f"{arm}-seed{seed}.json"), lambda: ask(args, arm, seed, small, large))  # noqa: B023
             spent.write_text(json.dumps(time.perf_counter() - started))
     exact = kept(Path(args.out, "exact.json"), lambda: [exactness(small, large, args.rows)])[0]
-    picture = draw(cells, sizes(small, large), DOCS / "r2r.png" if args.save else Path(args.out, "r2r.png"))
+    picture = draw(cells, sizes(small, large), (DOCS if args.save else Path(args.out)) / f"r2r_{args.small}.png")
     ok, figures = verdict(cells, seeds, exact)
     print(table(cells))
     more = {"labels": labels, "sizes": sizes(small, large), "router": router_size(args), "png": picture}
-    finish("r2r", ok, {**figures, **more}, seeds=seeds, started=started, save=args.save)
+    finish("r2r", ok, {**figures, **more}, seeds=seeds, started=started, save=args.save, suffix=SUFFIX[args.small])
 
 
 # --- the pair, and its router
@@ -105,7 +106,11 @@ def pair(args: Args) -> tuple[Any, Any]:
     config = json.loads((TINY / "config.json").read_text()) | SMALL
     (shape / "config.json").write_text(json.dumps(config))
     ByteTokenizer().save(shape)
-    made = {"small": ([str(shape), "--fresh", "--lr", "3e-3"], CARELESS), "large": (["tiny", "--lr", "1e-3"], TASK)}
+    fresh = [str(shape), "--fresh", "--lr", "3e-3"]
+    made = {
+        args.small: (fresh, CARELESS if args.small == "careless" else TASK),
+        "large": (["tiny", "--lr", "1e-3"], TASK),
+    }
     models = []
     for name, (flags, env) in made.items():
         out, steps = f"{args.out}/{name}", STEPS[name]
@@ -265,7 +270,7 @@ def exactness(small: Any, large: Any, rows: int) -> dict[str, Any]:
         switches += sum(a != b for a, b in zip(done.by_large, done.by_large[1:], strict=False))
     batch = Routed(small, large, Random(), 0.5, ByteTokenizer(), slots=32).generate(asked)
     return {
-        "rows": rows,
+        "thoughts": rows,
         "switches": switches,
         "positions_entered": entered,
         "positions_entered_twice": twice,

@@ -123,7 +123,7 @@ def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """And what is done is passed over when it is run again."""
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(r2r, "DOCS", tmp_path)
-    monkeypatch.setattr(r2r, "STEPS", {"small": 1, "large": 1})
+    monkeypatch.setattr(r2r, "STEPS", {"careless": 1, "large": 1})
     monkeypatch.setattr(r2r, "SHARES", (0.2, 0.9))
     monkeypatch.setattr(r2r, "ROUTER", [*r2r.ROUTER, "--epochs", "2"])
     args = r2r.Args(seeds=1, problems=4, labels=12, rows=3, out=str(tmp_path / "runs"), save=True)
@@ -131,13 +131,14 @@ def test_the_benchmark_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     got = json.loads((tmp_path / "r2r.json").read_text())
     own = {"rows", "claim", "confirmed", "params", "positions_entered_twice", "max_logit_diff"}
     assert COMMON | own <= got.keys() and got["positions_entered_twice"] == 0 and got["max_logit_diff"] < 1e-4
+    assert {row["metric"] for row in got["rows"]} > {"accuracy@0.05", "share"} and got["thoughts"] == 3
     assert got["sizes"]["small"] < got["sizes"]["large"] / 4
     arms = [c["arm"] for c in got["cells"]]
     assert arms == ["small", "large", "oracle", *["learned"] * 3, *["entropy"] * 2, *["random"] * 2]
     for c in got["cells"]:
         ends = got["sizes"]["small"] * (1 - c["share"]) + got["sizes"]["large"] * c["share"]
         assert c["parameters"]["said"] == pytest.approx(ends)
-    assert (tmp_path / "r2r.png").stat().st_size > 10_000
+    assert (tmp_path / "r2r_careless.png").stat().st_size > 10_000
 
     def never(*args: Any) -> None:
         raise AssertionError("it was done already")

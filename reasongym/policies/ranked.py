@@ -63,7 +63,9 @@ class Desk:
 class Planner(Protocol):
     """Chooses an answer, given the first proposals."""
 
-    def plan(self, desk: Desk, first: Sequence[str]) -> str: ...
+    def plan(self, desk: Desk, first: Sequence[str]) -> str:
+        """The chosen candidate, "" where there is none; whatever is proposed or scored meanwhile is the desk's."""
+        ...
 
 
 @dataclass(frozen=True)

