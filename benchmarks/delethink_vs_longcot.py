@@ -14,7 +14,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import demo
-from benchmarks.report import finish
+from benchmarks.report import finish, note, resumed
 from reasongym import cli
 from reasongym.metrics import mean_ci95
 
@@ -52,8 +51,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     seeds = tuple(range(args.seeds))
     cells: list[dict[str, Any]] = []
     curves: dict[str, list[list[float]]] = {arm: [] for arm in (*demo.ARMS, TWICE)}
@@ -67,7 +65,7 @@ def main(args: Args) -> None:
         controls = Path(run.out, "controls.json")
         if not controls.exists():
             controls.write_text(json.dumps(control_cells(run)))
-        spent.write_text(json.dumps(time.perf_counter() - started))
+        note(args.out, started)
         for arm in demo.ARMS:
             cells += json.loads(Path(run.out, arm, "cells.json").read_text())
             curves[arm].append(demo.rewards(Path(run.out, arm)))

@@ -13,14 +13,13 @@ that was stopped goes on from there.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish, kept, spread
+from benchmarks.report import ROOT, finish, kept, note, resumed, spread
 from reasongym import cli
 from reasongym.core import Sampling, Trajectory
 
@@ -57,15 +56,14 @@ class Args:
 
 
 def main(args: Args) -> None:
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     seeds = tuple(range(args.seeds))
     Path(args.out).mkdir(parents=True, exist_ok=True)
     cells = [kept(Path(args.out, f"base-{tool}.json"), lambda: ask(args, "base", 0, args.model, tool)) for tool in ENVS]  # noqa: B023
     for seed in seeds:
         for arm in ARMS:
             cells.append(kept(Path(args.out, f"{arm}-seed{seed}.json"), lambda: run(args, arm, seed)))  # noqa: B023
-            spent.write_text(json.dumps(time.perf_counter() - started))
+            note(args.out, started)
     curves = {arm: [read_curve(args, arm, seed) for seed in seeds] for arm in ARMS}
     asked = [cell for part in cells for cell in part]
     picture = draw(curves, DOCS / "interpreter.png" if args.save else Path(args.out, "interpreter.png"))

@@ -13,7 +13,6 @@ in ``--out``: a run that was stopped goes on.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import finish, spread
+from benchmarks.report import finish, note, resumed, spread
 from reasongym import cli, parts
 from reasongym.core import Problem, UserError, Verdict
 
@@ -84,8 +83,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     cells = []
     for seed in range(args.seeds):
@@ -93,7 +91,7 @@ def main(args: Args) -> None:
         if not path.exists():
             path.write_text(json.dumps(run(args, seed)))
         cells += json.loads(path.read_text())
-        spent.write_text(json.dumps(time.perf_counter() - started))
+        note(args.out, started)
     print(table(cells))
     figures = verdict(cells)
     finish("merge", figures["confirmed"], figures, seeds=range(args.seeds), started=started, save=args.save)

@@ -11,14 +11,13 @@ goes on.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish, kept, spread
+from benchmarks.report import ROOT, finish, kept, note, resumed, spread
 from reasongym import cli
 from reasongym.report.traces import histories
 
@@ -45,15 +44,14 @@ class Args:
 
 
 def main(args: Args) -> None:
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     seeds, cells = tuple(range(args.seeds)), []
     for seed in seeds:
         cells += kept(Path(args.out, f"before-{seed}.json"), lambda: [ask(args, args.model, "before", seed, 0)])  # noqa: B023
         for arm in ARMS:
             cells += kept(folder(args, arm, seed) / "cells.json", lambda: run(args, arm, seed))  # noqa: B023
-            spent.write_text(json.dumps(time.perf_counter() - started))
+            note(args.out, started)
     print(table(args, cells))
     picture = draw(cells, DOCS / "mgpo.png" if args.save else Path(args.out, "mgpo.png"))
     rates = {arm: [difficulty(args, arm, seed) for seed in seeds] for arm in ARMS}

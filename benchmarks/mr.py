@@ -12,7 +12,6 @@ there.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish, kept, spread
+from benchmarks.report import ROOT, finish, kept, note, resumed, spread
 from reasongym import cli, parts
 from reasongym.core import Problem, UserError
 from reasongym.metrics import bootstrap_ci, pass_at_k
@@ -81,8 +80,7 @@ def stages(args: Args, arm: str) -> list[tuple[tuple[str, ...], int]]:
 def main(args: Args) -> None:
     if not 0 < args.pre < args.steps:
         raise UserError(f"--pre {args.pre} must be above 0 and below --steps {args.steps}")
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     base = begin(args)
     cells = [kept(Path(args.out, "base.json"), lambda: ask(args, "base", 0, base))]
@@ -90,7 +88,7 @@ def main(args: Args) -> None:
         for arm in ("plain", "mr"):
             made = kept(Path(args.out, f"{arm}-seed{seed}.json"), lambda: run(args, arm, seed, base))  # noqa: B023
             cells.append(made)
-            spent.write_text(json.dumps(time.perf_counter() - started))
+            note(args.out, started)
     curves = {(arm, seed): read(args, arm, seed) for arm in ("plain", "mr") for seed in range(args.seeds)}
     picture = draw(curves, DOCS / "mr.png" if args.save else Path(args.out, "mr.png"))
     ok, figures = verdict([row for cell in cells for row in cell])

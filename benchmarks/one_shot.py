@@ -11,14 +11,13 @@ asked the same problems, which are in no pool. What is done is kept in ``--out``
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish, kept, spread
+from benchmarks.report import ROOT, finish, kept, note, resumed, spread
 from reasongym import cli, parts
 from reasongym.core import Problem
 from reasongym.report.traces import histories
@@ -68,8 +67,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     seeds, cells = tuple(range(args.seeds)), []
     for seed in seeds:
@@ -77,7 +75,7 @@ def main(args: Args) -> None:
         for arm in ARMS:
             path = folder(args, arm, seed) / "cells.json"
             cells.append(kept(path, lambda: run(args, arm, seed)))  # noqa: B023
-            spent.write_text(json.dumps(time.perf_counter() - started))
+            note(args.out, started)
     asked = [cell for these in cells for cell in these]
     rankings = [{"seed": seed, **ends_of(ranking(args, seed))} for seed in seeds]
     print(table(args, asked))

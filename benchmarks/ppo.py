@@ -16,7 +16,6 @@ stopped goes on from there.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import demo
-from benchmarks.report import ROOT, finish, spread
+from benchmarks.report import ROOT, finish, note, resumed, spread
 from reasongym import cli
 from reasongym.core import Sampling, Trajectory
 from reasongym.metrics import explained_variance
@@ -55,8 +54,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     seeds = tuple(range(args.seeds))
     Path(args.out).mkdir(parents=True, exist_ok=True)
     runs = []
@@ -66,7 +64,7 @@ def main(args: Args) -> None:
                 path = folder(args, agent, env, seed).with_suffix(".json")
                 if not path.exists():
                     path.write_text(json.dumps(run(args, agent, env, seed)))
-                    spent.write_text(json.dumps(time.perf_counter() - started))
+                    note(args.out, started)
                 runs.append(json.loads(path.read_text()))
                 print(f"{agent:4} {env:12} seed {seed}: {runs[-1]['accuracy']:.3f}", flush=True)
     picture = draw(runs, DOCS / "ppo.png" if args.save else Path(args.out, "ppo.png"))

@@ -14,7 +14,6 @@ all decode greedily, as in the paper. What is done is kept in ``--out``: a run t
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from benchmarks.report import ROOT, finish, kept, spread
+from benchmarks.report import ROOT, finish, kept, note, resumed, spread
 from benchmarks.spelt import value
 from reasongym import cli
 from reasongym.agents import router, sft
@@ -77,8 +76,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     seeds = tuple(range(args.seeds))
     Path(args.out).mkdir(parents=True, exist_ok=True)
     small, large = pair(args)
@@ -87,7 +85,7 @@ def main(args: Args) -> None:
         labels.append(train(args, seed, small, large))
         for arm in ("alone", "oracle", *ARMS):
             cells += kept(Path(args.out, f"{arm}-seed{seed}.json"), lambda: ask(args, arm, seed, small, large))  # noqa: B023
-            spent.write_text(json.dumps(time.perf_counter() - started))
+            note(args.out, started)
     exact = kept(Path(args.out, "exact.json"), lambda: [exactness(small, large, args.rows)])[0]
     picture = draw(cells, sizes(small, large), (DOCS if args.save else Path(args.out)) / f"r2r_{args.small}.png")
     ok, figures = verdict(cells, seeds, exact)

@@ -20,8 +20,6 @@ Bar (``ok``): every arm is measured at every seed, and its rate is none of the s
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import ROOT, finish, kept, spread
+from benchmarks.report import ROOT, finish, kept, note, resumed, spread
 from reasongym import cli
 from reasongym.core import Sampling
 
@@ -70,14 +68,13 @@ class Args:
 
 
 def main(args: Args) -> None:
-    spent = Path(args.out, "seconds.json")  # by runs that were stopped before this one
-    started = time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+    started = resumed(args.out)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     seeds = tuple(range(args.seeds))
 
     def done(name: str, make: Any) -> Any:
         found = kept(Path(args.out, f"{name}.json"), make)
-        spent.write_text(json.dumps(time.perf_counter() - started))
+        note(args.out, started)
         return found
 
     base = [

@@ -67,6 +67,17 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     return json.loads(path.read_text())
 
 
+def resumed(out: str) -> float:
+    """`time.perf_counter()` at a start before which those seconds lie that stopped runs into this folder have noted."""
+    spent = Path(out, "seconds.json")
+    return time.perf_counter() - (json.loads(spent.read_text()) if spent.exists() else 0.0)
+
+
+def note(out: str, started: float) -> None:
+    """Keep what has been spent so far, for `resumed`."""
+    Path(out, "seconds.json").write_text(json.dumps(time.perf_counter() - started))
+
+
 def commit() -> str:
     """The commit, with "+" where tracked files differ from it; "unknown" outside a repository."""
     head = _git("rev-parse", "HEAD")
