@@ -24,7 +24,7 @@ from reasongym.algos import checkpoint
 from reasongym.algos.advantages import ADVANTAGES, informative, mgpo
 from reasongym.algos.losses import policy_loss, token_logprobs
 from reasongym.core import Batch, Sampling, UserError
-from reasongym.metrics import tool_means
+from reasongym.metrics import batch_means
 from reasongym.policies.hf import HF
 from reasongym.report.log import RunLog
 from reasongym.report.traces import save_traces
@@ -157,7 +157,8 @@ def main(args: Args) -> None:
             group["lr"] = args.lr * warmup_cosine(step, args.steps, args.warmup, args.floor)
         learned = update(model, optimizer, packed, args, reference)
         policy.sync(model)
-        figures = summary(tried, shaper(tried) if args.dynamic else rewards)
+        paid = shaper(tried) if args.dynamic else rewards
+        figures = batch_means(tried, paid) | {"flat_groups": 1.0 - float(np.mean(informative(paid)))}
         for part in stateful.values():
             part.update(tried)
             figures |= part.figures() if hasattr(part, "figures") else {}
@@ -319,29 +320,6 @@ def logprobs(model: Any, rows: Rows, args: Args) -> tuple[Tensor, Tensor]:
     logp, entropy = token_logprobs(logits, ids, args.temperature)
     assert entropy is not None
     return logp, entropy
-
-
-def summary(batch: Batch, rewards: Any) -> dict[str, float]:
-    """What a person watches; means over the valid trajectories."""
-    every = [t for group in batch for t in group]
-    valid = [t for t in every if t.valid]
-
-    def mean(values: Iterable[float]) -> float:
-        listed = list(values)
-        return float(np.mean(listed)) if listed else float("nan")
-
-    return {
-        "reward": mean(rewards[~np.isnan(rewards)]),
-        "score": mean(t.verdict.score for t in valid),
-        "length": mean(t.length for t in valid),
-        **tool_means(valid),
-        "truncated": mean(t.truncated for t in valid),
-        "no_think": mean(t.info.get("mode") == "no_think" for t in valid),
-        "resets": mean(t.info["resets"] for t in valid),
-        "peak_context": max((t.info["peak_context"] for t in valid), default=0),
-        "flat_groups": 1.0 - mean(informative(rewards)),
-        "invalid": 1.0 - len(valid) / len(every),
-    }
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from reasongym.algos import checkpoint
 from reasongym.algos.advantages import gae, whiten
 from reasongym.algos.losses import policy_loss, token_logprobs, value_loss
 from reasongym.core import Batch, Sampling, Trajectory, UserError
-from reasongym.metrics import explained_variance, tool_means
+from reasongym.metrics import batch_means, explained_variance
 from reasongym.policies.hf import HF
 from reasongym.report.log import RunLog
 from reasongym.report.traces import save_traces
@@ -170,7 +170,7 @@ def main(args: Args) -> None:
             learner["lr"] = lr * warmup_cosine(step, args.steps, args.warmup, args.floor)
         figures |= update(model, critic, optimizer, rows, args, reference)
         policy.sync(model)
-        figures |= summary(batch, rewards)
+        figures |= batch_means(batch, rewards)
         for part in (curriculum, shaper):
             part.update(batch)
             figures |= part.figures() if hasattr(part, "figures") else {}
@@ -322,27 +322,6 @@ def worth(critic: Critic, rows: Rows, args: Args) -> Tensor:
         hidden = critic.body(input_ids=ids, use_cache=False).last_hidden_state
     values: Tensor = critic.head(hidden.float()).squeeze(-1)  # rounded to bfloat16, small differences would be lost
     return values[:, :-1]
-
-
-def summary(batch: Batch, rewards: NDArray[np.float64]) -> dict[str, float]:
-    """What a person watches; means over the valid trajectories."""
-    every = [t for group in batch for t in group]
-    valid = [t for t in every if t.valid]
-
-    def mean(values: Iterable[float]) -> float:
-        return float(np.mean(listed)) if (listed := list(values)) else float("nan")
-
-    return {
-        "reward": mean(rewards[~np.isnan(rewards)]),
-        "score": mean(t.verdict.score for t in valid),
-        "length": mean(t.length for t in valid),
-        **tool_means(valid),
-        "truncated": mean(t.truncated for t in valid),
-        "no_think": mean(t.info.get("mode") == "no_think" for t in valid),
-        "resets": mean(t.info["resets"] for t in valid),
-        "peak_context": max((t.info["peak_context"] for t in valid), default=0),
-        "invalid": 1.0 - len(valid) / len(every),
-    }
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reasongym.core import Trajectory, UserError
+from reasongym.core import Batch, Trajectory, UserError
 
 # Student's t, 97.5 % quantile, for 1 .. 30 degrees of freedom.
 _T975 = (
@@ -219,6 +219,31 @@ def tool_means(attempts: Sequence[Trajectory]) -> dict[str, float]:
     """What tools report of themselves (`reasongym.core.Reporter`), added up in an attempt, as means over attempts."""
     reports = [report for t in attempts for report in t.info.get("tools", [])]
     return {key: sum(r.get(key, 0) for r in reports) / len(attempts) for key in sorted({k for r in reports for k in r})}
+
+
+def batch_means(batch: Batch, rewards: NDArray[np.float64]) -> dict[str, float]:
+    """What a person watches of a training step, as means over the valid trajectories (not a number without any).
+
+    ``rewards`` [P, G] are the shaped ones, NaN where a trajectory is invalid. ``score`` is the truth, ``length`` counts
+    sampled tokens; ``peak_context`` is the longest window of all, and ``invalid`` the share that the host lost.
+    """
+    every = [t for group in batch for t in group]
+    valid = [t for t in every if t.valid]
+
+    def mean(values: Iterable[float]) -> float:
+        return float(np.mean(listed)) if (listed := list(values)) else math.nan
+
+    return {
+        "reward": mean(rewards[~np.isnan(rewards)]),
+        "score": mean(t.verdict.score for t in valid),
+        "length": mean(t.length for t in valid),
+        **tool_means(valid),
+        "truncated": mean(t.truncated for t in valid),
+        "no_think": mean(t.info.get("mode") == "no_think" for t in valid),
+        "resets": mean(t.info["resets"] for t in valid),
+        "peak_context": max((t.info["peak_context"] for t in valid), default=0),
+        "invalid": 1.0 - len(valid) / len(every),
+    }
 
 
 def _t975(df: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +127,22 @@ def test_tool_means_add_up_the_tools_of_an_attempt() -> None:
     assert (
         metrics.tool_means([]) == metrics.tool_means([Trajectory(Problem.of("?"), [], "", Verdict(0.0), False)]) == {}
     )
+
+
+def test_batch_means_leave_out_what_the_host_lost() -> None:
+    def attempt(score: float, used: int, valid: bool = True, **info: Any) -> Trajectory:
+        info = {"used": used, "resets": 0, "peak_context": 2 * used, "mode": "think", **info}
+        return Trajectory(Problem.of("?"), [], "", Verdict(score, valid=valid), used > 5, info)
+
+    batch = [[attempt(1, 4, tools=[{"runs": 3}]), attempt(0, 6, resets=2)], [attempt(0, 2, mode="no_think")] * 2]
+    batch[1][1] = attempt(0, 900, valid=False)
+    means = metrics.batch_means(batch, np.array([[0.5, -0.5], [0.75, np.nan]]))
+    assert means == {
+        "reward": 0.25, "score": 1 / 3, "length": 4.0, "runs": 1.0, "truncated": 1 / 3, "no_think": 1 / 3,
+        "resets": 2 / 3, "peak_context": 12, "invalid": 0.25,
+    }  # fmt: skip
+    lost = metrics.batch_means([[attempt(0, 1, valid=False)]], np.array([[np.nan]]))
+    assert math.isnan(lost["reward"]) and math.isnan(lost["length"]) and lost["invalid"] == 1 and "runs" not in lost
 
 
 def test_s3_the_intrinsic_table_of_a_toy() -> None:
