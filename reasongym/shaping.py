@@ -90,20 +90,33 @@ def shape(batch: Batch) -> tuple[int, int]:
     return len(batch), len(batch[0]) if batch else 0
 
 
-def finder(*marks: str, pivot: str = "<") -> Callable[[str, int, int], bool]:
-    """A function that says whether one of ``marks`` stands in ``text[start:end]``, by hops from ``pivot`` to ``pivot``.
+def alone(mark: str, *others: str, pivot: str = "<") -> Callable[[str], bool]:
+    """A function that says whether a text holds ``mark`` exactly once, and none of ``others``.
 
-    Thoughts are long, and a single rare character is found ten times as fast as a string. Marks that do not all hold
-    the pivot at the same place are looked for one by one, without hops.
+    Thoughts are long, and a single rare character is found ten times as fast as a string: so by hops from ``pivot`` to
+    ``pivot``, if all marks hold that at the same place. The last one is looked at first: that is the mark mostly.
     """
-    before = marks[0].find(pivot)
-    if before < 0 or any(mark.find(pivot) != before for mark in marks):
-        return lambda text, start, end: any(text.find(mark, start, end) >= 0 for mark in marks)
+    before, marks = mark.find(pivot), (mark, *others)
 
-    def found(text: str, start: int, end: int) -> bool:
-        at = text.find(pivot, start + before, end)
-        while at >= 0 and not text.startswith(marks, at - before, end):
-            at = text.find(pivot, at + 1, end)
-        return at >= 0
+    def plainly(text: str) -> bool:
+        return text.count(mark) == 1 and not any(other in text for other in others)
 
-    return found
+    like = any(other.startswith(mark) or mark.startswith(other) for other in others)
+    if before < 0 or like or any(m.find(pivot) != before or len(m) < before + 2 for m in marks):
+        return plainly
+    second = frozenset(m[before + 1] for m in marks)
+
+    def holds(text: str) -> bool:
+        last = text.rfind(pivot)
+        if last < before or not text.startswith(mark, last - before):
+            return plainly(text)
+        at, end = text.find(pivot, before), last - before  # two that overlap are one, as str.count has it
+        while at < last:
+            if text[at + 1] in second and (
+                text.startswith(mark, at - before, end) or text.startswith(others, at - before)
+            ):
+                return False
+            at = text.find(pivot, at + 1)
+        return True
+
+    return holds

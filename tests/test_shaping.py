@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from reasongym.core import Problem, Segment, Trajectory, UserError, Verdict
 from reasongym.rewards.overlong import SoftOverlong, make
-from reasongym.shaping import EpisodeShaper, Truth, columns, finder, over_members, skipped, span
+from reasongym.shaping import EpisodeShaper, Truth, alone, columns, over_members, skipped, span
 
 
 def trajectory(score: float, lengths: tuple[int, ...] = (3,), valid: bool = True) -> Trajectory:
@@ -98,11 +98,9 @@ def test_the_reported_mode_goes_before_the_text() -> None:
 MARKS = ["<a>", "a", "ab", "\n<a>\n", "ab<", "<b>", "<<"]
 
 
-@given(st.text("<>ab\n", max_size=30), st.sampled_from(MARKS), st.integers(0, 30), st.integers(0, 30))
-def test_a_finder_finds_as_find_does(text: str, mark: str, start: int, end: int) -> None:
-    one, other = (text.find(m, start, end) >= 0 for m in (mark, "<b>>"))
-    assert finder(mark)(text, start, end) == one
-    assert finder(mark, "<b>>")(text, start, end) == (one or other)
+@given(st.text("<>ab\n", max_size=30), st.sampled_from(MARKS), st.lists(st.sampled_from(MARKS), max_size=2))
+def test_a_mark_is_alone_as_str_count_has_it(text: str, mark: str, others: list[str]) -> None:
+    assert alone(mark, *others)(text) == (text.count(mark) == 1 and not any(other in text for other in others))
 
 
 def test_sampled_tokens_are_counted_once() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasongym.core import Batch, Completion, FiniteTask, Problem, Task, UserError
-from reasongym.shaping import finder, shape, skipped
+from reasongym.shaping import alone, shape, skipped
 from reasongym.thinking import CLOSER, OPENER
 
 
@@ -106,16 +106,12 @@ class AdaptThink:
 
     def _correct(self, batch: Batch) -> NDArray[np.float64]:
         """R [P, G], NaN where the attempt is invalid. Only right answers are looked at for their form."""
-        tag = finder(self.closer, self.opener)
+        closed = alone(self.closer, self.opener)
 
         def formed(text: str) -> bool:
-            """One closer, and no other tag beyond an opener at the very beginning."""
-            closed = text.rfind(self.closer)
-            if closed < 0 or tag(text, closed + len(self.closer), len(text)):
-                return False
-            return not tag(text, 0, closed) or (
-                text.lstrip().startswith(self.opener) and not tag(text, text.find(self.opener) + 1, closed)
-            )
+            """One closer, and no opener beyond one at the very beginning."""
+            own = text.lstrip()
+            return closed(own.removeprefix(self.opener))
 
         every = [t for group in batch for t in group]
         verdicts = [t.verdict for t in every]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasongym.core import Batch, Trajectory, UserError
-from reasongym.shaping import EpisodeShaper, finder, shape
+from reasongym.shaping import EpisodeShaper, alone, shape
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,9 @@ class Format(EpisodeShaper):
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]:
         size, every = shape(batch), [t for group in batch for t in group]
-        once = np.array([[holds(t.text) for t in every] for holds in map(_once, self.marks)])
+        once = np.array([[holds(t.text) for t in every] for holds in map(alone, self.marks)], bool)
         valid = np.array([t.verdict.valid for t in every], bool)
         return np.where(valid, once.mean(axis=0), np.nan).reshape(size)
-
-
-def _once(mark: str) -> Callable[[str], bool]:
-    """Whether a text holds the mark exactly once. From its end, where a closer stands: the rest must be without."""
-    found = finder(mark)
-
-    def holds(text: str) -> bool:
-        last = text.rfind(mark)
-        return last >= 0 and not found(text, 0, last)
-
-    return holds
 
 
 def make(**kw: Any) -> Format:
