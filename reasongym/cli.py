@@ -14,7 +14,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,14 +51,18 @@ def run(
         raise SystemExit(2) from None
 
 
-def recipe(main: Callable[[A], Any], arguments: type[A], argv: Sequence[str] | None = None, **commands: str) -> None:
-    """`run` one of several commands: the first, or the one that the first word names; more flags may follow it."""
+def recipe(commands: Mapping[str, tuple[Any, str]], argv: Sequence[str] | None = None) -> None:
+    """`run` one of several commands, each an agent and its arguments: the first, or the one that the first word names.
+
+    More flags may follow.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     name = words.pop(0) if words and not words[0].startswith("-") else next(iter(commands))
     if name not in commands:
         print(f"error: there is no {name!r}; there is {', '.join(commands)}", file=sys.stderr)
         raise SystemExit(2)
-    run(main, arguments, [*shlex.split(commands[name]), *words])
+    agent, text = commands[name]
+    run(agent.main, agent.Args, [*shlex.split(text), *words])
 
 
 def parse(arguments: type[A], argv: Sequence[str], prog: str | None = None) -> A:

@@ -33,16 +33,7 @@ def module_of(recipe: Path) -> ModuleType:
     return module
 
 
-def commands(recipe: Path) -> dict[str, tuple[Any, str]]:
-    """The commands of a recipe, by name, each with its agent: the one that AGENTS names, or the recipe's only one."""
-    module = module_of(recipe)
-    texts = {name.lower(): text for name, text in vars(module).items() if name.isupper() and isinstance(text, str)}
-    imported = [found for found in vars(module).values() if hasattr(found, "Args")]
-    other = grpo if grpo in imported else imported[0]
-    return {name: (getattr(module, "AGENTS", {}).get(name, other), text) for name, text in texts.items()}
-
-
-COMMANDS = {f"{recipe.stem} {name}": found for recipe in RECIPES for name, found in commands(recipe).items()}
+COMMANDS = {f"{r.stem} {name}": found for r in RECIPES for name, found in module_of(r).COMMANDS.items()}
 
 
 def parsed(command: str) -> Any:
@@ -53,7 +44,11 @@ def parsed(command: str) -> Any:
 def test_each_system_has_one() -> None:
     wanted = "adaptthink autothink hapo laser long2short mr_rlvr one_shot open_rs ppo r2r redi siri vibethinker"
     assert [r.stem for r in RECIPES] == wanted.split()
-    assert all({"miniature"} < set(commands(recipe)) for recipe in RECIPES)
+    for module in map(module_of, RECIPES):
+        texts = [text for name, text in vars(module).items() if name.isupper() and isinstance(text, str)]
+        assert [*module.COMMANDS][0] == "miniature" and sorted(texts) == sorted(
+            text for _, text in module.COMMANDS.values()
+        )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -71,7 +66,7 @@ def test_every_command_resolves(command: str) -> None:
 
 
 def test_mr_rlvr_poses_masks_and_order_in_its_first_stage_alone() -> None:
-    stages = {name: str(parsed(f"mr_rlvr {name}").env_settings) for name in commands(FOLDER / "mr_rlvr.py")}
+    stages = {name: str(parsed(f"mr_rlvr {name}").env_settings) for name in module_of(FOLDER / "mr_rlvr.py").COMMANDS}
     posed = {name: ("masked(" in said, "reorder(" in said) for name, said in stages.items()}
     assert posed == {
         "miniature": (True, True),
@@ -93,7 +88,7 @@ def test_dry_run_prints_the_resolved_arguments(tmp_path: Path) -> None:
 
 def test_another_word_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.recipe(grpo.main, grpo.Args, ["small"], miniature="", paper="")
+        cli.recipe({"miniature": (grpo, ""), "paper": (grpo, "")}, ["small"])
     assert end.value.code == 2 and capsys.readouterr().err == "error: there is no 'small'; there is miniature, paper\n"
 
 

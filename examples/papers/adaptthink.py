@@ -9,8 +9,6 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
 ``--ratio sequence`` is the paper's importance ratio, ``--ratio geometric`` that of the official code.
 """
 
-import sys
-
 from reasongym import cli
 from reasongym.agents import grpo, sft
 
@@ -40,8 +38,7 @@ PAPER = """
   --out runs/papers/adaptthink-paper
 """
 
-AGENTS = {"sft": sft}  # the others are grpo's
+COMMANDS = {"miniature": (grpo, MINIATURE), "sft": (sft, SFT), "paper": (grpo, PAPER)}
 
 if __name__ == "__main__":
-    agent = AGENTS.get(next(iter(sys.argv[1:]), ""), grpo)
-    cli.recipe(agent.main, agent.Args, miniature=MINIATURE, sft=SFT, paper=PAPER)
+    cli.recipe(COMMANDS)

@@ -12,8 +12,6 @@ Without a stage's safeguard: ``--shaper "autothink(stage=2, closer='=', guard_to
 balance.
 """
 
-import sys
-
 from reasongym import cli
 from reasongym.agents import grpo, sft
 
@@ -77,18 +75,15 @@ STAGE3 = """
   --out runs/papers/autothink-stage3
 """
 
-AGENTS = {"sft": sft}  # the others are grpo's
+COMMANDS = {
+    "miniature": (grpo, MINIATURE),
+    "sft": (sft, SFT),
+    "second": (grpo, SECOND),
+    "third": (grpo, THIRD),
+    "stage1": (grpo, STAGE1),
+    "stage2": (grpo, STAGE2),
+    "stage3": (grpo, STAGE3),
+}
 
 if __name__ == "__main__":
-    agent = AGENTS.get(next(iter(sys.argv[1:]), ""), grpo)
-    cli.recipe(
-        agent.main,
-        agent.Args,
-        miniature=MINIATURE,
-        sft=SFT,
-        second=SECOND,
-        third=THIRD,
-        stage1=STAGE1,
-        stage2=STAGE2,
-        stage3=STAGE3,
-    )
+    cli.recipe(COMMANDS)

@@ -30,5 +30,7 @@ PAPER = """
   --out runs/papers/hapo-paper
 """
 
+COMMANDS = {"miniature": (grpo, MINIATURE), "paper": (grpo, PAPER)}
+
 if __name__ == "__main__":
-    cli.recipe(grpo.main, grpo.Args, miniature=MINIATURE, paper=PAPER)
+    cli.recipe(COMMANDS)

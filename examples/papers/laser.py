@@ -31,5 +31,7 @@ PAPER = """
   --out runs/papers/laser-paper
 """
 
+COMMANDS = {"miniature": (grpo, MINIATURE), "paper": (grpo, PAPER)}
+
 if __name__ == "__main__":
-    cli.recipe(grpo.main, grpo.Args, miniature=MINIATURE, paper=PAPER)
+    cli.recipe(COMMANDS)

@@ -59,5 +59,12 @@ STAGE2 = f"""
   --out runs/papers/mr-rlvr-paper-stage2
 """
 
+COMMANDS = {
+    "miniature": (grpo, MINIATURE),
+    "answers": (grpo, ANSWERS),
+    "stage1": (grpo, STAGE1),
+    "stage2": (grpo, STAGE2),
+}
+
 if __name__ == "__main__":
-    cli.recipe(grpo.main, grpo.Args, miniature=MINIATURE, answers=ANSWERS, stage1=STAGE1, stage2=STAGE2)
+    cli.recipe(COMMANDS)

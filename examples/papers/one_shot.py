@@ -52,5 +52,12 @@ PAPER = """
   --out runs/papers/one_shot-paper
 """
 
+COMMANDS = {
+    "miniature": (grpo, MINIATURE),
+    "log": (grpo, LOG),
+    "paper": (grpo, PAPER),
+    "paper_log": (grpo, PAPER_LOG),
+}
+
 if __name__ == "__main__":
-    cli.recipe(grpo.main, grpo.Args, miniature=MINIATURE, log=LOG, paper=PAPER, paper_log=PAPER_LOG)
+    cli.recipe(COMMANDS)

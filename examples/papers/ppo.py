@@ -28,5 +28,7 @@ PAPER = """
   --out runs/papers/ppo-paper
 """
 
+COMMANDS = {"miniature": (ppo, MINIATURE), "paper": (ppo, PAPER)}
+
 if __name__ == "__main__":
-    cli.recipe(ppo.main, ppo.Args, miniature=MINIATURE, paper=PAPER)
+    cli.recipe(COMMANDS)

@@ -9,8 +9,6 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
 What the agent leaves is a policy: ``"routed(small=..., large=..., router='runs/papers/r2r')"``.
 """
 
-import sys
-
 from reasongym import cli
 from reasongym.agents import router, sft
 
@@ -43,10 +41,7 @@ PAPER = """
   --out runs/papers/r2r-paper
 """
 
-AGENTS = {"large": sft, "miniature": router, "paper": router}
+COMMANDS = {"miniature": (router, MINIATURE), "large": (sft, LARGE), "paper": (router, PAPER)}
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["large"]:
-        cli.recipe(sft.main, sft.Args, large=LARGE)
-    else:
-        cli.recipe(router.main, router.Args, miniature=MINIATURE, paper=PAPER)
+    cli.recipe(COMMANDS)

@@ -46,7 +46,12 @@ STAGE2 = """
   --out runs/papers/redi-stage2
 """
 
+COMMANDS = {
+    "miniature": (redi, MINIATURE),
+    "miniature_stage2": (redi, MINIATURE_STAGE2),
+    "stage1": (redi, STAGE1),
+    "stage2": (redi, STAGE2),
+}
+
 if __name__ == "__main__":
-    cli.recipe(
-        redi.main, redi.Args, miniature=MINIATURE, miniature_stage2=MINIATURE_STAGE2, stage1=STAGE1, stage2=STAGE2
-    )
+    cli.recipe(COMMANDS)

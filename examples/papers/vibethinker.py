@@ -8,8 +8,6 @@ Whatever follows is added to the command; ``--dry-run`` prints the resolved argu
     python examples/papers/vibethinker.py paper --dry-run after paper_sft and paper_spectrum, for a large GPU
 """
 
-import sys
-
 from reasongym import cli
 from reasongym.agents import grpo, sft, spectrum
 
@@ -60,17 +58,14 @@ PAPER = """
   --out runs/papers/vibethinker-paper
 """
 
-AGENTS = {"sft": sft, "spectrum": spectrum, "paper_sft": sft, "paper_spectrum": spectrum}  # the others are grpo's
+COMMANDS = {
+    "miniature": (grpo, MINIATURE),
+    "sft": (sft, SFT),
+    "spectrum": (spectrum, SPECTRUM),
+    "paper": (grpo, PAPER),
+    "paper_sft": (sft, PAPER_SFT),
+    "paper_spectrum": (spectrum, PAPER_SPECTRUM),
+}
 
 if __name__ == "__main__":
-    agent = AGENTS.get(next(iter(sys.argv[1:]), ""), grpo)
-    cli.recipe(
-        agent.main,
-        agent.Args,
-        miniature=MINIATURE,
-        sft=SFT,
-        spectrum=SPECTRUM,
-        paper=PAPER,
-        paper_sft=PAPER_SFT,
-        paper_spectrum=PAPER_SPECTRUM,
-    )
+    cli.recipe(COMMANDS)
