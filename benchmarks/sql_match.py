@@ -96,7 +96,15 @@ TRAPS: tuple[tuple[str, str, str], ...] = (
     ("constant", "SELECT name FROM pet WHERE kind = 'dog'", "SELECT name FROM pet WHERE name IN ('Rex', 'Jim') OR id = 0 AND kind IS NULL OR id = 1"),  # noqa: E501
     ("constant", "SELECT avg(weight) FROM pet", "SELECT 57.375"),
     ("constant", "SELECT kind, count(*) FROM pet GROUP BY kind", "VALUES ('cat', 3), ('cow', 1), ('dog', 2)"),
+    ("constant", "SELECT count(*) FROM pet p JOIN owner o ON p.owner_id = o.id", "SELECT 6"),
+    ("constant", "SELECT p.name FROM pet p JOIN owner o ON p.owner_id = o.id WHERE o.city = 'Rome'", "VALUES ('Rex'), ('Tom'), ('Moo'), ('Bug')"),  # noqa: E501
+    ("constant", "SELECT p.name FROM pet p JOIN owner o ON p.owner_id = o.id WHERE o.city = 'Rome'", "SELECT name FROM pet WHERE id IN (1, 2, 5, 6)"),  # noqa: E501
+    ("constant", "SELECT o.name, count(*) FROM owner o JOIN pet p ON p.owner_id = o.id GROUP BY o.id", "VALUES ('Ann', 3), ('Bob', 2), ('Cid', 1)"),  # noqa: E501
+    ("constant", "SELECT name FROM pet WHERE id <> 'x'", "VALUES ('Rex'), ('Tom'), ('Jim'), ('Kit'), ('Moo'), ('Bug')"),
     ("luck", "SELECT count(*) FROM pet", "SELECT count(*) FROM owner"),
+    ("luck", "SELECT count(*) FROM pet", "SELECT count(*) FROM owner LIMIT 1"),
+    ("luck", "SELECT name FROM pet WHERE age >= 6", "SELECT name FROM pet WHERE age > 4 LIMIT 1000"),
+    ("luck", "SELECT kind FROM pet GROUP BY kind HAVING count(*) >= 2", "SELECT kind FROM pet GROUP BY kind HAVING sum(age) < 20 AND kind <> 'cow' LIMIT 9"),  # noqa: E501
     ("luck", "SELECT count(*) FROM pet", "SELECT max(id) FROM owner"),
     ("luck", "SELECT count(*) FROM pet", "SELECT age FROM pet WHERE name = 'Moo'"),
     ("luck", "SELECT count(*) FROM pet", "SELECT sum(pets) FROM owner"),

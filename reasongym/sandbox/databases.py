@@ -17,7 +17,7 @@ from reasongym.sandbox.comparison import Value
 
 @dataclass(frozen=True)
 class Database:
-    """A SQLite file, or the statements that make a database."""
+    """A SQLite file, or the statements that make a database. Virtual tables in it (fts, rtree) cannot be queried."""
 
     path: str = ""
     script: str = ""
@@ -104,13 +104,17 @@ class Copy:
     Each row is in one of ``parts``, by chance, and missing from the copy whose ``seed`` is that one: copies 0 to
     ``parts`` - 1 are each without other rows, and no row is in all of them. ``"drop"`` leaves it at that, so what
     depends on each other in a row still does. ``"shuffle"`` also permutes the values of each column that is in no key.
-    ``"plant"`` also writes the values of ``plant``, (column, value), into some rows of each column of that name.
+    ``"plant"`` also writes the values of ``plant``, (column, value), into some rows of each column of that name, but
+    none into a second row where the column is in a key or named in ``apart``. ``"few"`` is the other way round: a row
+    is only in the copy whose ``seed`` is its part. Rows whose foreign key points to a missing row of another table go
+    too, if the database has none such.
     """
 
     seed: int = 0
-    kind: Literal["drop", "shuffle", "plant"] = "drop"
+    kind: Literal["drop", "shuffle", "plant", "few"] = "drop"
     parts: int = 3
     plant: tuple[tuple[str, Value], ...] = ()
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

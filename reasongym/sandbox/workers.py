@@ -99,7 +99,10 @@ class _Worker:
             self.copies.clear()
             missing = names
         if missing:
-            wanted = [[name, c.seed, c.parts, c.kind, [list(pair) for pair in c.plant]] for name, c in missing.items()]
+            wanted = [
+                [name, c.seed, c.parts, c.kind, [list(pair) for pair in c.plant], list(c.apart)]
+                for name, c in missing.items()
+            ]
             self._call("vary", [key, wanted, self.guard.length], database)
             self.copies |= dict.fromkeys(missing, size)
         return list(names)

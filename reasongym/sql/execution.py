@@ -13,7 +13,8 @@ from reasongym.sql.text import has_limit, is_ordered, normal_form, without_disti
 
 PARTS = 3  # of the rows, of which a copy lacks one
 LONGEST = 200  # characters of a constant that is planted
-PLANTED = 6  # copies with planted constants, where the others tell nothing
+PLANTED = 6  # copies with planted constants, or with few rows, where the others tell nothing
+FEW = 8  # parts of the rows, of which a copy with few rows has one
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,10 @@ class ExecutionMatch:
     Args:
         keep_distinct: False leaves each DISTINCT out of both queries before they run, as Spider's test suite does.
         copies: Copies of the database on which the two must agree as well, each without some of the rows, and no row
-            in all of them: a constant, or a count of the wrong table, that hits the answer by luck does not. Where
-            either query has a LIMIT, ties may be broken differently on a copy: most of those on which the gold result
-            is another are enough. 0 is plain execution accuracy.
+            in all of them: a constant, or a count of the wrong table, that hits the answer by luck does not. Ties may
+            be broken differently on a copy: for the order of the rows, and for which of them the gold query's LIMIT
+            leaves, most of the copies on which the gold result is another are enough; so they are where a LIMIT of the
+            other query leaves too few rows. 0 is plain execution accuracy.
         perturb: What is done to the copies besides: see `reasongym.sandbox.sqlite.Copy`. ``"plant"`` plants the
             constants of the gold query and their neighbours, so that a list of the right rows by their keys, or a
             condition that is nearly right, does not hit either. (Columns in which all rows stand in one order tell no
@@ -98,37 +100,48 @@ class ExecutionMatch:
             return 0.0, {"differs": _difference(first, got), **flags}
         copies, wanted = self._wanted(database, gold, run)
         more = execute_on_copies(database, asked, copies, self.guard(max(len(w.rows) for w in wanted)))
-        agree = [True, *(match(w, g, ordered, self.tolerance) for w, g in zip(wanted[1:], more, strict=False))]
-        agree += [False] * (len(wanted) - len(agree))
-        if self._lucky(gold, sql, wanted, agree):
+        if self._lucky(gold, sql, wanted, [got, *more]):
             return 0.0, {"differs": "on copies of the database", **flags}
         return 1.0, flags
 
     def _wanted(self, database: Database, gold: str, run: str) -> tuple[list[Copy], list[Result]]:
         """The copies to compare on, and the gold results on the database and on these."""
-        plant = _constants(gold) if self.perturb == "plant" else ()
-        copies = [Copy(seed, self.perturb, PARTS, plant) for seed in range(self.copies)]
+        planting = _planting(gold) if self.perturb == "plant" else ((), ())
+        copies = [Copy(seed, self.perturb, PARTS, *planting) for seed in range(self.copies)]
         wanted = self.golden(database, run, copies)
         unsure = copies or (not wanted[0].rows and self.empty == "strict")
         if unsure and (self.perturb != "plant" or not copies) and not _changed(wanted):
-            copies = [Copy(seed, "plant", PARTS, _constants(gold)) for seed in range(PLANTED)]
+            copies = [Copy(seed, "plant", PARTS, *_planting(gold)) for seed in range(PLANTED)]
+            wanted = self.golden(database, run, copies)
+        if copies and wanted[0].rows and not _changed(wanted):
+            copies = [Copy(seed, "few", FEW) for seed in range(PLANTED)]
             wanted = self.golden(database, run, copies)
         return copies, wanted
 
-    def _lucky(self, gold: str, sql: str, wanted: list[Result], agree: list[bool]) -> bool:
+    def _lucky(self, gold: str, sql: str, wanted: list[Result], got: list[Result]) -> bool:
         """Whether the copies show that results which are the same on the database are so by luck."""
-        changed = _changed(wanted)
+        changed, ordered = _changed(wanted), is_ordered(gold)
         if not wanted[0].rows and self.empty == "strict" and not changed:
             return normal_form(gold) != normal_form(sql)  # any false condition would do
-        if has_limit(gold) or has_limit(sql):
-            return bool(changed) and 2 * sum(agree[i] for i in changed) <= len(changed)
-        return not all(a for a, w in zip(agree, wanted, strict=True) if not w.error and not w.more)
+        got = got + [Result(error="not run")] * (len(wanted) - len(got))  # after one that failed
+        agree = [match(w, g, ordered, self.tolerance) for w, g in zip(wanted, got, strict=True)]
+        if changed and 2 * sum(agree[i] for i in changed) <= len(changed):
+            return True
+        if has_limit(gold):
+            return False
+        rest = [(w, g) for w, g, same in zip(wanted, got, agree, strict=True) if not (same or w.error or w.more)]
+        cut = has_limit(sql)
+        return not all(match(w, g, False, self.tolerance) or (cut and _fewer(g, w)) for w, g in rest)
 
 
 def _changed(wanted: Sequence[Result]) -> list[int]:
     """The copies on which the gold query gives something else than on the database."""
     usable = [i for i, w in enumerate(wanted) if not w.error and not w.more]
     return [i for i in usable if wanted[i].rows != wanted[0].rows]
+
+
+def _fewer(got: Result, wanted: Result) -> bool:
+    return got.ok and len(got.rows) < len(wanted.rows)
 
 
 def _difference(wanted: Result, got: Result) -> str:
@@ -146,29 +159,31 @@ def _gold(database: Database, key: str, sql: str, copies: tuple[Copy, ...], guar
 
 
 @functools.lru_cache(maxsize=4096)
-def _constants(sql: str) -> tuple[tuple[str, Value], ...]:
+def _planting(sql: str) -> tuple[tuple[tuple[str, Value], ...], tuple[str, ...]]:
     """What to plant for a query: each (column, constant) that it compares, and the numbers next to it.
 
-    Without sqlglot, or where that cannot read the query, nothing.
+    Beside it, the columns that it orders by, where a value planted twice would be a tie. Without sqlglot, or where that
+    cannot read the query, nothing.
     """
     try:
         import sqlglot
         from sqlglot import exp
     except ImportError:
-        return ()
+        return (), ()
     try:
         tree = sqlglot.parse_one(sql, read="sqlite")
     except (sqlglot.errors.SqlglotError, RecursionError):
-        return ()
+        return (), ()
     found: dict[tuple[str, Value], None] = {}
     for node in tree.find_all(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Between, exp.In):
-        columns = [c.name for c in node.find_all(exp.Column)]
-        for column in columns[:2]:
-            for value in (v for literal in node.find_all(exp.Literal) for v in _near(literal)):
-                found[column, value] = None
-            for other in columns[1:]:  # a text in double quotes looks like a column
-                found[column, other] = None
-    return tuple(pair for pair in found if len(str(pair[1])) <= LONGEST)[:32]
+        columns = list(node.find_all(exp.Column))
+        texts = [
+            c.name for c in columns[1:] if c.this.quoted and not c.table
+        ]  # which a text in double quotes looks like
+        values = [v for literal in node.find_all(exp.Literal) for v in _near(literal)]
+        found |= {(column.name, value): None for column in columns[:2] for value in [*values, *texts]}
+    ordering = {column.name for ordered in tree.find_all(exp.Ordered) for column in ordered.find_all(exp.Column)}
+    return tuple(pair for pair in found if len(str(pair[1])) <= LONGEST)[:32], tuple(sorted(ordering))
 
 
 def _near(literal: Any) -> list[Value]:
@@ -179,4 +194,4 @@ def _near(literal: Any) -> list[Value]:
         number = int(text)
     except ValueError:
         return [float(text)]
-    return [number, number + 1, number - 1]
+    return [n if abs(n) < 2**63 else float(n) for n in (number, number + 1, number - 1)]  # as SQLite reads them

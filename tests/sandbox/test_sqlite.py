@@ -384,6 +384,57 @@ def test_constants_are_planted_in_columns_of_their_name() -> None:
     assert sum(row[1] == "Zoe" for row in rows) == 1, "a unique column holds it once"
 
 
+@pytest.mark.parametrize("value", ["text", 1 << 70])
+def test_what_a_column_refuses_is_not_planted_and_the_copy_lacks_rows_all_the_same(value: str | int) -> None:
+    copies = [[Copy(seed, kind, plant=(("id", value),)) for seed in range(3)] for kind in ("drop", "plant")]
+    dropped, planted = (execute_on_copies(PEOPLE, ALL, three) for three in copies)
+    assert planted == dropped
+
+
+def test_nothing_is_planted_twice_in_keys_and_where_it_is_to_stand_apart() -> None:
+    each = "SELECT count(*), count(DISTINCT id), count(DISTINCT name), sum(age = 99), sum(city = 'X') FROM p"
+    plant = (("id", 100), ("id", 3), ("name", "Zoe"), ("name", "n4"), ("age", 99), ("city", "X"))
+    for result in execute_on_copies(PEOPLE, each, [Copy(seed, "plant", 3, plant, ("AGE",)) for seed in range(6)]):
+        assert len(set(result.rows[0][:3])) == result.rows[0][3] == 1 < result.rows[0][4]
+
+
+def test_copies_of_few_rows_have_each_row_once() -> None:
+    copies = execute_on_copies(PEOPLE, ALL, [Copy(seed, "few", 8) for seed in range(8)])
+    assert sorted(row for c in copies for row in c.rows) == sorted(execute(PEOPLE, ALL).rows)
+    assert max(len(c.rows) for c in copies) < 15
+
+
+def test_foreign_keys_that_hold_still_do_on_copies() -> None:
+    def made(held: int) -> Database:
+        tables = (
+            "CREATE TABLE a (id INTEGER PRIMARY KEY);"
+            "CREATE TABLE b (x INTEGER PRIMARY KEY, a INT REFERENCES a (id), up INT REFERENCES b (x));"
+        )
+        a = "".join(f"INSERT INTO a VALUES ({i});" for i in range(held))
+        return Database(script=tables + a + "".join(f"INSERT INTO b VALUES ({i}, {i % 20}, 0);" for i in range(60)))
+
+    rows, joined = "SELECT b.x FROM b", "SELECT b.x FROM b JOIN a ON b.a = a.id"
+    copies = [Copy(seed, kind, plant=(("a", 77),)) for seed in range(6) for kind in ("drop", "plant")]
+    assert execute_on_copies(made(20), rows, copies) == execute_on_copies(made(20), joined, copies)
+    assert all(r.rows for r in execute_on_copies(made(20), rows, copies)), "a table may refer to itself"
+    assert all(len(r.rows) > 25 for r in execute_on_copies(made(10), rows, copies)), "they did not hold before"
+
+
+def test_generated_columns_and_odd_names_are_varied_too() -> None:
+    script = "CREATE TABLE sqlitet (a, b AS (a + 1)); " + "".join(
+        f"INSERT INTO sqlitet VALUES ({i});" for i in range(9)
+    )
+    got = execute_on_copies(Database(script=script), "SELECT b FROM sqlitet", [Copy(seed) for seed in range(3)])
+    assert sorted(9 - len(r.rows) for r in got) != [0, 0, 0] and sum(9 - len(r.rows) for r in got) == 9
+
+
+@pytest.mark.parametrize("name", ["ftse", "rtrees", "dbstats", "bytecodes"])
+def test_own_tables_may_be_named_like_sqlites(name: str) -> None:
+    shop = Database(script=f"CREATE TABLE {name} (id INTEGER PRIMARY KEY); INSERT INTO {name} VALUES (1), (2)")
+    for sql in (f"SELECT count(*) FROM {name}", f"SELECT max(id) FROM {name}"):
+        assert execute(shop, sql).rows == ((2,),)
+
+
 def test_copies_are_the_same_in_every_process() -> None:
     program = (
         "from reasongym.sandbox.sqlite import *; import tests.sandbox.test_sqlite as t;"

@@ -227,6 +227,29 @@ def test_other_ways_to_say_it_are_right(gold: str, query: str) -> None:
         assert ExecutionMatch(perturb=perturb).judge(PET, gold, query).score == 1.0  # type: ignore[arg-type]
 
 
+def test_a_join_that_changes_nothing_may_be_left_out_and_ties_may_be_broken_either_way() -> None:
+    keys = PETS.replace("owner_id INTEGER", "owner_id INTEGER REFERENCES owner (id)")
+    joined = "SELECT p.kind FROM pet p JOIN owner o ON p.owner_id = o.id"
+    assert ExecutionMatch().judge(Database(script=keys), joined, "SELECT kind FROM pet").score == 1.0
+    ordered = "SELECT name FROM pet WHERE age > 2 ORDER BY age"
+    assert ExecutionMatch().judge(PET, ordered, f"{ordered}, name DESC").score == 1.0
+
+
+def test_a_constant_that_no_missing_row_changes_is_refuted_by_few_rows() -> None:
+    rows = ", ".join(f"({i}, '{'abc'[i % 3]}')" for i in range(60))
+    many = Database(script=f"CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT); INSERT INTO t VALUES {rows}")
+    gold = "SELECT count(DISTINCT k) FROM t"
+    assert ExecutionMatch().judge(many, gold, "SELECT 3").score == 0.0
+    assert ExecutionMatch().judge(many, gold, "SELECT count(*) FROM (SELECT 1 FROM t GROUP BY k)").score == 1.0
+
+
+@pytest.mark.parametrize("number", [(1 << 63) - 1, 1 << 63, 10**30])
+def test_numbers_that_sqlite_cannot_hold_are_no_failure(number: int) -> None:
+    gold = f"SELECT name FROM pet WHERE age < {number}"
+    verdict = ExecutionMatch().judge(PET, gold, gold)
+    assert verdict.valid and verdict.score == 1.0
+
+
 def test_distinct_by_flag() -> None:
     gold, query = "SELECT DISTINCT kind FROM pet", "SELECT kind FROM pet"
     assert ExecutionMatch().judge(PET, gold, query).score == 0.0

@@ -72,34 +72,42 @@ def load(key: str, script: bool, length: int, heap: int) -> str:
 
 
 def vary(source: str, wanted: list[list[Any]], length: int) -> None:
-    """Open copies of a database, each with a name of its own, the seed, the parts, the kind and what to plant.
+    """Open copies of a database, each by name, seed, parts, kind, what to plant, and where only once.
 
-    Each row is drawn into one of the parts, and missing from the copy where the seed is that one.
+    Each row is drawn into one of the parts, and missing from the copy where the seed is that one; "few" has only these.
     """
     image = databases[source].serialize()
-    for key, seed, parts, kind, plant in wanted:
+    for key, *how in wanted:
         copy = _connect()
         copy.deserialize(image)
-        _change(copy, seed, parts, kind, plant)
+        _change(copy, *how)
         _guard(copy, length)
         databases[key] = copy
 
 
-def _change(copy: sqlite3.Connection, seed: int, parts: int, kind: str, plant: list[list[Any]]) -> None:
-    names = "SELECT name FROM sqlite_master WHERE type = '{}' AND name NOT LIKE 'sqlite%' ORDER BY rowid"
+def _change(
+    copy: sqlite3.Connection, seed: int, parts: int, kind: str, plant: list[list[Any]], apart: list[str]
+) -> None:
+    names = r"SELECT name FROM sqlite_master WHERE type = '{}' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY rowid"
     copy.execute("BEGIN")
     for (trigger,) in copy.execute(names.format("trigger")).fetchall():
         copy.execute(f"DROP TRIGGER {_quoted(trigger)}")
-    for (table,) in copy.execute(names.format("table")).fetchall():
+    tables = [table for (table,) in copy.execute(names.format("table")).fetchall()]
+    sound = [table for table in tables if _orphans(copy, table) == []]
+    for table in tables:
         copy.execute("SAVEPOINT one")
         try:
-            rows = copy.execute(f"SELECT * FROM {_quoted(table)}").fetchall()
             drawn, rng = random.Random(f"{seed // parts} {table}"), random.Random(f"{seed} {table}")
-            kept = [list(row) for row in rows if int(drawn.random() * parts) != seed % parts]
-            _rewrite(copy, _quoted(table), kept, rng, kind, plant)
-        except sqlite3.Error:  # a virtual table, or a generated column
+            columns = [str(row[1]) for row in copy.execute(f"PRAGMA table_info({_quoted(table)})")]  # none generated
+            rows = copy.execute(f"SELECT {_listed(columns)} FROM {_quoted(table)}").fetchall()
+            kept = [row for row in rows if (int(drawn.random() * parts) == seed % parts) == (kind == "few")]
+            once = _unique(copy, _quoted(table)) | ({name.lower() for name in apart} if kind == "plant" else set())
+            _put(copy, table, columns, _varied(kept, columns, once, rng, kind, plant), kept)
+        except sqlite3.Error:  # a virtual table
             copy.execute("ROLLBACK TO one")
         copy.execute("RELEASE one")
+    while any([_bury(copy, table) for table in sound]):
+        pass
     copy.execute("COMMIT")
 
 
@@ -197,7 +205,7 @@ def _authorizer(tables: set[str]) -> Any:
     def allowed(action: int, one: str | None, two: str | None, base: str | None, inner: str | None) -> int:
         if action == read:
             # A name without a database is a common table expression, a subquery, or count(*) of any table.
-            own = base == "main" and str(one).lower() in tables
+            own = base in ("main", None) and str(one).lower() in tables
             return allow if own or (base is None and not str(one).lower().startswith(HIDDEN)) else deny
         if action == function:
             return allow if str(two).lower() in FUNCTIONS else deny
@@ -214,26 +222,57 @@ def _tick() -> bool:
     return left[0] < 0
 
 
-def _rewrite(
-    copy: sqlite3.Connection, table: str, rows: list[Any], rng: random.Random, kind: str, plant: list[list[Any]]
-) -> None:
-    """Put these rows in a table in place of its own, with values shuffled or planted in columns that are in no key."""
-    names = [column[0].lower() for column in copy.execute(f"SELECT * FROM {table} LIMIT 0").description]
-    planted = [(column.lower(), value) for column, value in plant if column.lower() in names and rows]
-    unique = _unique(copy, table) if kind == "shuffle" or planted else set()
-    for i, name in enumerate(names):
-        if kind == "shuffle" and name not in unique:
-            values = [row[i] for row in rows]
+def _varied(
+    rows: list[Any], names: list[str], once: set[str], rng: random.Random, kind: str, plant: list[list[Any]]
+) -> list[list[Any]]:
+    """The rows with values shuffled, or planted: in columns where each may stand but ``once``, in one row."""
+    varied = [list(row) for row in rows]
+    for i, name in enumerate(map(str.lower, names)):
+        values = [row[i] for row in rows]
+        if kind == "shuffle" and name not in once:
             rng.shuffle(values)
-            for row, value in zip(rows, values, strict=True):
+            for row, value in zip(varied, values, strict=True):
                 row[i] = value
-        for value in (v for column, v in planted if column == name and kind == "plant"):
-            share = 0.0 if name in unique else 0.3
+        share = 0.0 if name in once else 0.3
+        for value in (v for column, v in plant if column.lower() == name and kind == "plant" and rows):
             first = rng.randrange(len(rows))
-            for n, row in enumerate(rows):
+            for n, row in enumerate(varied if share or value not in values else ()):
                 row[i] = value if n == first or rng.random() < share else row[i]
-    copy.execute(f"DELETE FROM {table}")
-    copy.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(names))})", rows)
+    return varied
+
+
+def _put(copy: sqlite3.Connection, table: str, names: list[str], rows: list[list[Any]], plain: list[Any]) -> None:
+    """Put these rows in a table in place of its own; one with a value that its column refuses stays ``plain``."""
+    insert = f"INSERT OR IGNORE INTO {_quoted(table)} ({_listed(names)}) VALUES ({', '.join('?' * len(names))})"
+    copy.execute(f"DELETE FROM {_quoted(table)}")
+    try:
+        copy.executemany(insert, rows)
+    except (sqlite3.IntegrityError, OverflowError):
+        copy.execute(f"DELETE FROM {_quoted(table)}")
+        for row, was in zip(rows, plain, strict=True):
+            try:
+                copy.execute(insert, row)
+            except (sqlite3.IntegrityError, OverflowError):
+                copy.execute(insert, was)
+
+
+def _orphans(copy: sqlite3.Connection, table: str) -> list[int] | None:
+    """Rows that refer to a row of another table which is not there; None where the declaration is faulty."""
+    try:
+        found = copy.execute(f"PRAGMA foreign_key_check({_quoted(table)})").fetchall()
+    except sqlite3.Error:
+        return None
+    return [rowid for _, rowid, parent, _ in found if rowid is not None and parent.lower() != table.lower()]
+
+
+def _bury(copy: sqlite3.Connection, table: str) -> bool:
+    """Delete the orphans, where there were none: a join that changes nothing there changes nothing here."""
+    orphans = {(rowid,) for rowid in _orphans(copy, table) or ()}
+    return copy.executemany(f"DELETE FROM {_quoted(table)} WHERE rowid = ?", orphans).rowcount > 0
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(_quoted, names))
 
 
 def _unique(copy: sqlite3.Connection, table: str) -> set[str]:
