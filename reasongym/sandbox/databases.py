@@ -106,8 +106,10 @@ class Copy:
     depends on each other in a row still does. ``"shuffle"`` also permutes the values of each column that is in no key.
     ``"plant"`` also writes the values of ``plant``, (column, value), into some rows of each column of that name, but
     none into a second row where the column is in a key or named in ``apart``. ``"few"`` is the other way round: a row
-    is only in the copy whose ``seed`` is its part. Rows whose foreign key points to a missing row of another table go
-    too, if the database has none such.
+    is only in the copy whose ``seed`` is its part.
+
+    Where a database's foreign keys hold, they hold on its copies: of every second ``parts`` copies, tables that others
+    refer to lose no rows; of the others, rows that refer to missing ones of another table are missing too.
     """
 
     seed: int = 0

@@ -94,15 +94,17 @@ def _change(
         copy.execute(f"DROP TRIGGER {_quoted(trigger)}")
     tables = [table for (table,) in copy.execute(names.format("table")).fetchall()]
     sound = [table for table in tables if _orphans(copy, table) == []]
+    whole = {name for table in sound for name in _referred(copy, table)} if seed // parts % 2 else set()
     for table in tables:
         copy.execute("SAVEPOINT one")
         try:
             drawn, rng = random.Random(f"{seed // parts} {table}"), random.Random(f"{seed} {table}")
             columns = [str(row[1]) for row in copy.execute(f"PRAGMA table_info({_quoted(table)})")]  # none generated
             rows = copy.execute(f"SELECT {_listed(columns)} FROM {_quoted(table)}").fetchall()
-            kept = [row for row in rows if (int(drawn.random() * parts) == seed % parts) == (kind == "few")]
+            if table.lower() not in whole:
+                rows = [row for row in rows if (int(drawn.random() * parts) == seed % parts) == (kind == "few")]
             once = _unique(copy, _quoted(table)) | ({name.lower() for name in apart} if kind == "plant" else set())
-            _put(copy, table, columns, _varied(kept, columns, once, rng, kind, plant), kept)
+            _put(copy, table, columns, _varied(rows, columns, once, rng, kind, plant), rows)
         except sqlite3.Error:  # a virtual table
             copy.execute("ROLLBACK TO one")
         copy.execute("RELEASE one")
@@ -263,6 +265,12 @@ def _orphans(copy: sqlite3.Connection, table: str) -> list[int] | None:
     except sqlite3.Error:
         return None
     return [rowid for _, rowid, parent, _ in found if rowid is not None and parent.lower() != table.lower()]
+
+
+def _referred(copy: sqlite3.Connection, table: str) -> set[str]:
+    """The other tables that it refers to, in lower case."""
+    found = copy.execute(f"PRAGMA foreign_key_list({_quoted(table)})").fetchall()
+    return {str(row[2]).lower() for row in found} - {table.lower()}
 
 
 def _bury(copy: sqlite3.Connection, table: str) -> bool:
