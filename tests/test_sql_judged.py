@@ -43,6 +43,7 @@ SCHEMA = {"Exhibit": ["ExhibitId", "Name", "InsuredValue", "Material"], "museum"
         ("SELECT 1 FROM museum WHERE opening_year > 3.5;", "select 1 from museum where opening year > 3.5"),
         ("SELECT Name WHERE Material = 'Red_Clay' OR x = ''", "select name where material = ' Red_Clay ' or x = '  '"),
         ("SELECT sum(a + 1) FROM t", "select sum ( a + 1 ) from t"),
+        ("SELECT X'4A'", "select X' 4A '"),
         ("SELECT max(InsuredValue", "select max ( insured value"),
         ("", ""),
     ],

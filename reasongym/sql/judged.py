@@ -77,7 +77,8 @@ def _words(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f"{text[0]} {text[1:-1]} {text[-1]}"
+    opened = 1 + (text[0] in "xX")  # of a blob
+    return f"{text[:opened]} {text[opened:-1]} {text[-1]}"
 
 
 def _called(sql: str) -> str:

@@ -9,9 +9,9 @@ from itertools import pairwise
 _PIECE = re.compile(
     r"""
     (?P<skip>\s+ | --[^\n]*\n? | /\*.*?(?:\*/|\Z))
-  | (?P<kept>'(?:[^']|'')*'? | "(?:[^"]|"")*"? | `[^`]*`? | \[[^\]]*\]?)
-  | (?P<word>[\w.]+)
-  | (?P<sign>[<>=!|]+ | .)
+  | (?P<kept>[xX]?'(?:[^']|'')*'? | "(?:[^"]|"")*"? | `[^`]*`? | \[[^\]]*\]?)
+  | (?P<word>\.?\d[\d._]*[eE][+-]\d+ | [\w.]+)
+  | (?P<sign>->>? | [<>=!|]+ | .)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -37,7 +37,9 @@ def normal_form(sql: str) -> str:
     text, last = "", ""
     for kind, token in pieces(sql):
         if token == ";":
-            break
+            if text:
+                break
+            continue
         token = token if kind == "kept" else token.lower()
         tight = not text or token in (",", ")") or last == "(" or (token == "(" and _calls(last))
         text, last = text + ("" if tight else " ") + token, token
