@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -20,6 +20,13 @@ from reasongym.sql.text import normal_form
 
 Form = Literal["full", "short"]
 TRIES = 12  # mutants that are tried for one that is wrong
+_FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {  # of a candidate's row: what each must be
+    "question": ("a text", lambda value: isinstance(value, str)),
+    "candidate": ("a text", lambda value: isinstance(value, str)),
+    "correct": ("true or false, or 1 or 0", lambda value: isinstance(value, int) and value in (0, 1)),
+    "level": ("a whole number", lambda value: type(value) is int),
+    "tables": ("an object of tables, each a list of its columns' names", lambda value: _are_tables(value)),
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class SQLCandidates:
         row = self._rows[i]
         told = {"question": row["question"], "tables": row.get("tables") or {}, "of": str(row.get("id", ""))}
         told |= {key: str(row[key]) for key in ("gold", "kind") if row.get(key)}
-        level = int(row.get("level") or 0)
+        level = row.get("level") or 0
         return _problem(self.prompt, row["candidate"], bool(row["correct"]), level, str(row.get("result") or ""), told)
 
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
@@ -125,7 +132,8 @@ class SQLCandidates:
 
     @cached_property
     def _rows(self) -> list[Row]:
-        return read_rows(self.candidates, ("question", "candidate", "correct"), self.split)
+        rows = read_rows(self.candidates, ("question", "candidate", "correct"), self.split)
+        return [_checked(f"{self.candidates}, row {n}", row) for n, row in enumerate(rows, 1)]
 
 
 def make(
@@ -171,6 +179,19 @@ def _demonstrate(problem: Problem, form: Form) -> str:
 def _result(posed: Problem, sql: str) -> str:
     found = execute(Database.of(posed.data["database"]), sql, Guard(rows=judged.ROWS))
     return judged.result_text(found.columns, found.rows) if found.ok else "ERROR"
+
+
+def _checked(where: str, row: Row) -> Row:
+    for name, (what, fits) in _FIELDS.items():
+        if row.get(name) is not None and not fits(row[name]):
+            raise UserError(f"{where}: {name}={row[name]!r} must be {what}")
+    return row
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(columns, list) and all(isinstance(column, str) for column in columns) for columns in value.values()
+    )
 
 
 def _check_form(form: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,6 +92,32 @@ def test_candidates_from_a_file(file: str) -> None:
     assert "-- t: a\n" in SQLCandidates(file).problem(1).prompt
     with pytest.raises(UserError, match="no problem 3"):
         task.problem(3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("question", 3),
+        ("candidate", ["select 1"]),
+        ("correct", "false"),
+        ("correct", 2),
+        ("level", "easy"),
+        ("tables", ["t"]),
+        ("tables", {"t": "a"}),
+        ("tables", {"t": [1]}),
+    ],
+)
+def test_a_row_with_the_wrong_type_is_named(field: str, value: Any, tmp_path: Path) -> None:
+    path = tmp_path / "candidates.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (ROWS[0], {**ROWS[1], field: value})))
+    with pytest.raises(UserError, match=f"row 2: {field}=.* must be"):
+        len(SQLCandidates(str(path)))
+
+
+def test_a_label_may_be_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "candidates.jsonl"
+    path.write_text("".join(json.dumps({**ROWS[0], "correct": n, "level": None}) + "\n" for n in (0, 1)))
+    assert [SQLCandidates(str(path)).problem(i).answer for i in (0, 1)] == [False, True]
 
 
 def test_the_result_is_shown_when_asked_for() -> None:
