@@ -61,6 +61,8 @@ def test_a_search_goes_from_clause_to_clause() -> None:
     ("sql", "named"),
     [  # of Spider's own examples
         ("SELECT COUNT(*) FROM cars_data WHERE cylinders > 4", "easy"),
+        ("; SELECT count(*) FROM singer; -- why", "easy"),
+        ("SELECT 1;;", "easy"),
         ("SELECT T2.name, COUNT(*) FROM a AS T1 JOIN b AS T2 ON T1.i = T2.i GROUP BY T1.i", "medium"),
         (
             "SELECT T1.c FROM a AS T1 JOIN b AS T2 ON T1.x = T2.y JOIN c AS T3 ON T2.z = T3.z "
@@ -77,9 +79,10 @@ def test_hardness(sql: str, named: str) -> None:
     assert hardness(sql) == named
 
 
-def test_hardness_of_no_sql() -> None:
+@pytest.mark.parametrize("sql", ["select from where ((", "", "; -- nothing", f"SELECT {'(' * 2000}1{')' * 2000}"])
+def test_hardness_of_no_sql(sql: str) -> None:
     with pytest.raises(UserError, match="no SQL"):
-        hardness("select from where ((")
+        hardness(sql)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="REASONGYM_DATA holds no spider_en")

@@ -10,7 +10,7 @@ from typing import Any
 
 from reasongym.core import UserError
 from reasongym.rows import Row, read_rows
-from reasongym.sql.schema import Table, from_spider
+from reasongym.sql.schema import Table, from_spider, shown
 
 _ROWS = ("{}.jsonl", "{}.json", "{}_spider.json", "{}_data.json")
 _TABLES = ("tables.json", "{}_tables.json", "{}_tables/tables.json")
@@ -44,25 +44,22 @@ def read(source: str, split: str) -> list[Item]:
         )
     rows = _rows(folder, split)
     described = _first(folder, split, _TABLES, "description of the tables")
-    tables = {entry["db_id"]: entry for entry in _json(described)}
+    tables = _tables(described, {str(row.get("db_id")) for row in rows})
     databases = _first(folder, split, _DATABASES, "folder of databases")
     where = Path(source) / databases.relative_to(folder)
-    made: dict[str, tuple[Table, ...]] = {}
-    return [_item(n, row, where, tables, made) for n, row in enumerate(rows, 1)]
+    return [_item(n, row, where, tables) for n, row in enumerate(rows, 1)]
 
 
-def _item(n: int, row: Row, where: Path, tables: dict[str, Any], made: dict[str, tuple[Table, ...]]) -> Item:
+def _item(n: int, row: Row, where: Path, tables: dict[str, tuple[Table, ...]]) -> Item:
     name, gold = row.get("db_id"), row.get("query", row.get("SQL"))
     if not isinstance(name, str) or not isinstance(gold, str) or not isinstance(row.get("question"), str):
         raise UserError(f"sql: row {n} must have db_id, question and query (or SQL); it has {', '.join(map(str, row))}")
     if name not in tables:
         raise UserError(f"sql: row {n}: the tables of the database {name!r} are not described")
-    if name not in made:
-        made[name] = from_spider(tables[name])
     difficulty = row.get("difficulty")
     level = _DIFFICULTIES.index(difficulty) + 1 if difficulty in _DIFFICULTIES else 0
     path = str(where / name / f"{name}.sqlite")
-    return Item(row["question"].strip(), gold.strip(), path, made[name], str(row.get("evidence") or ""), level)
+    return Item(row["question"].strip(), gold.strip(), path, tables[name], str(row.get("evidence") or ""), level)
 
 
 def _rows(folder: Path, split: str) -> list[Row]:
@@ -73,6 +70,25 @@ def _rows(folder: Path, split: str) -> list[Row]:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise UserError(f"{path}: this is not a list of objects")
     return found
+
+
+def _tables(path: Path, names: set[str]) -> dict[str, tuple[Table, ...]]:
+    """What the file says of these databases."""
+    found = _json(path)
+    if not isinstance(found, list) or not all(isinstance(e, dict) and isinstance(e.get("db_id"), str) for e in found):
+        raise UserError(f"{path}: this is not a list of objects, each with its db_id")
+    return {entry["db_id"]: _described(path, entry) for entry in found if entry["db_id"] in names}
+
+
+def _described(path: Path, entry: dict[str, Any]) -> tuple[Table, ...]:
+    try:
+        tables = from_spider(entry)
+        shown(tables, "create")  # which needs names that are texts
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: the database {entry['db_id']!r} is not described as Spider does: {error!r}"
+        ) from error
+    return tables
 
 
 def _first(folder: Path, split: str, patterns: Sequence[str], what: str) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reasongym.core import UserError
+from reasongym.sql.text import normal_form
 
 try:
     import sqlglot
@@ -20,13 +21,15 @@ HARDNESS = ("easy", "medium", "hard", "extra")
 def hardness(sql: str) -> str:
     """``easy``, ``medium``, ``hard`` or ``extra``, from the parts that the outermost query is made of.
 
+    Of several statements, the first one counts.
+
     Source: Yu et al. 2018; taoyds/spider ``evaluation.py`` (``eval_hardness``).
     Differs: the tree is sqlglot's, so a query that Spider's parser refuses is classed too.
     """
     try:
-        tree: Node = sqlglot.parse_one(sql, read="sqlite")
-    except sqlglot.errors.SqlglotError as error:
-        raise UserError(f"hardness: {sql!r} is no SQL that sqlglot reads") from error
+        tree: Node = sqlglot.parse_one(normal_form(sql), read="sqlite")
+    except (sqlglot.errors.SqlglotError, RecursionError) as error:
+        raise UserError(f"hardness: {sql[:200]!r} is no SQL that sqlglot reads") from error
     query = tree
     nested = 0
     while isinstance(query, exp.SetOperation):

@@ -394,6 +394,34 @@ def test_folders_that_lack_something(tmp_path: Path) -> None:
     assert "no file of questions" in said()
 
 
+LACKING = {key: value for key, value in ENTRY.items() if key != "foreign_keys"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"concert": ENTRY}, "not a list of objects"),
+        (None, "not a list of objects"),
+        ([{}], "not a list of objects, each with its db_id"),
+        ([LACKING], "'concert' is not described .*foreign_keys"),
+        ([{**ENTRY, "foreign_keys": [[5, 99]]}], "'concert' is not described"),
+        ([{**ENTRY, "primary_keys": [99]}], "'concert' is not described"),
+        ([{**ENTRY, "table_names_original": ["singer", None]}], "'concert' is not described"),
+    ],
+)
+def test_tables_that_are_not_described_as_spider_does(content: Any, said: str, tmp_path: Path) -> None:
+    task = parts.make("tasks", "sql", source=made(tmp_path, "spider"))
+    (tmp_path / "tables.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"tables.json: .*{said}"):
+        len(task)
+
+
+def test_a_database_that_nobody_asks_about_may_be_described_wrongly(tmp_path: Path) -> None:
+    task = parts.make("tasks", "sql", source=made(tmp_path, "spider"))
+    (tmp_path / "tables.json").write_text(json.dumps([ENTRY, {"db_id": "other"}]))
+    assert len(task) == 2
+
+
 def test_a_broken_or_locked_file_makes_the_verdict_invalid_and_says_why(tmp_path: Path) -> None:
     task = parts.make("tasks", "sql", source=made(tmp_path, "spider"))
     problem = task.problem(0)
