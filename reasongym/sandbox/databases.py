@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Database:
     @classmethod
     def of(cls, text: str) -> Database:
         """What a text names: statements if it begins with CREATE, else a file."""
-        return cls(script=text) if text.lstrip()[:6].upper() == "CREATE" else cls(path=text)
+        return cls(script=text) if re.match(r"\s*CREATE\s", text, re.IGNORECASE) else cls(path=text)
 
     def key(self) -> str:
         """Another one for another content. HostError where there is no such file."""

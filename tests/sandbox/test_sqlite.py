@@ -82,6 +82,12 @@ def test_a_file_and_a_script_are_the_same(file: Path) -> None:
     assert Database.of(f"\n {SHOP.script}").script and Database.of(str(file)) == Database(path=str(file))
 
 
+@pytest.mark.parametrize("path", ["created_sets/database/a.sqlite", "Create", "create.sqlite"])
+def test_a_path_may_begin_with_the_word(path: str) -> None:
+    assert Database.of(path) == Database(path=path)
+    assert Database.of("\ncreate\ttable t (a)").script
+
+
 def test_a_file_that_changes_is_read_again(file: Path) -> None:
     database = Database(path=str(file))
     assert execute(database, "SELECT count(*) FROM item").rows == ((3,),)
