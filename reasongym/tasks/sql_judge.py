@@ -15,6 +15,7 @@ from reasongym.judging import said
 from reasongym.rows import Row, read_rows
 from reasongym.sandbox.sqlite import Database, Guard, execute
 from reasongym.sql import judged
+from reasongym.sql.execution import ExecutionMatch
 from reasongym.sql.mutants import canonical, mutate
 from reasongym.sql.text import normal_form
 
@@ -61,7 +62,7 @@ class SQLJudge:
         sql, kind = canonical(posed.answer), "gold"
         if rng.random() < 0.5:
             sql, kind = self._wrong(posed, rng) or (sql, kind)
-        result = _result(posed, sql) if self.result else ""
+        result = self._shown(posed, sql) if self.result else ""
         data = posed.data
         told = {"question": data["question"], "tables": data["tables"], "gold": posed.answer, "kind": kind}
         return _problem(self.prompt, sql, kind == "gold", level, result, told)
@@ -85,6 +86,12 @@ class SQLJudge:
         if not verdict.valid:
             raise HostError(f"sql_judge: a candidate could not be labelled: {verdict.detail.get('error')}")
         return verdict.score >= 1
+
+    def _shown(self, posed: Problem, sql: str) -> str:
+        rule = getattr(self._task, "rule", None)
+        guard = rule.guard(judged.ROWS) if isinstance(rule, ExecutionMatch) else Guard(rows=judged.ROWS)
+        found = execute(Database.of(posed.data["database"]), sql, guard)
+        return judged.result_text(found.columns, found.rows) if found.ok else "ERROR"
 
 
 @dataclass(frozen=True)
@@ -174,11 +181,6 @@ def _demonstrate(problem: Problem, form: Form) -> str:
     clauses = judged.compared(sql, gold)
     lines = [f"{clause.text}: {'as asked' if clause.right else 'not as asked'}." for clause in clauses]
     return "\n".join([*lines, verdict])
-
-
-def _result(posed: Problem, sql: str) -> str:
-    found = execute(Database.of(posed.data["database"]), sql, Guard(rows=judged.ROWS))
-    return judged.result_text(found.columns, found.rows) if found.ok else "ERROR"
 
 
 def _checked(where: str, row: Row) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reasongym import fences, sandbox
 from reasongym.core import Problem, UserError
@@ -105,7 +105,8 @@ class Queries:
     def _table(self, database: Database, name: str) -> str:
         guard = self.tool.guard()
         if not name:
-            return ", ".join(str(row[0]) for row in execute(database, _TABLES, Guard(rows=100)).rows)
+            there = execute(database, _TABLES, replace(guard, rows=100))
+            return f"Error: {there.error}" if there.error else ", ".join(str(row[0]) for row in there.rows)
         made = execute(database, _TABLE.format(name.replace("'", "''")), guard)
         if not made.rows:
             return f"Error: {made.error or f'there is no table {name}'}"

@@ -11,6 +11,8 @@ import pytest
 
 from reasongym import parts
 from reasongym.core import Problem, UserError
+from reasongym.sandbox.sqlite import Guard, Result
+from reasongym.tasks import sql_judge
 from reasongym.tasks.sql_judge import SQLCandidates, SQLJudge, make
 
 ROWS = [
@@ -124,6 +126,13 @@ def test_the_result_is_shown_when_asked_for() -> None:
     for p in drawn(SQLJudge(result=True), 4, level=2):
         assert "\n-- Result: " in p.prompt
     assert "-- Result" not in SQLJudge().sample(np.random.default_rng(0)).prompt
+
+
+def test_the_result_is_made_as_the_task_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    guards: list[Guard] = []
+    monkeypatch.setattr(sql_judge, "execute", lambda database, sql, guard: guards.append(guard) or Result(error="no"))
+    assert "\n-- Result: ERROR" in drawn(SQLJudge("sql(seconds=7.0)", result=True), 1)[0].prompt
+    assert [guard.seconds for guard in guards] == [7.0]
 
 
 def test_what_cannot_be(file: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from reasongym import fences
 from reasongym.core import Completion, Problem, UserError
-from reasongym.sandbox.sqlite import Result
+from reasongym.sandbox.sqlite import Guard, Result
+from reasongym.tools import sql as tools_sql
 from reasongym.tools.sql import SQL, shown
 
 SCRIPT = "CREATE TABLE pet (id INTEGER, name TEXT, age REAL);\n" + "".join(
@@ -63,6 +64,14 @@ def test_tables_can_be_looked_at() -> None:
         one is not None and "CREATE TABLE pet (id INTEGER, name TEXT, age REAL)\nid | name | age\n0 | pet0 | 0.0" in one
     )
     assert two == one and three == "```output\npet\n```\n" and four is not None and "there is no table" in four
+
+
+def test_every_query_has_the_tools_limits_and_tells_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    guards: list[Guard] = []
+    monkeypatch.setattr(tools_sql, "execute", lambda database, sql, guard: guards.append(guard) or Result(error="no"))
+    said = asked(block("", "table"), block("pet", "table"), block("SELECT 1"), tool=SQL(seconds=7.0))
+    assert said == ["```output\nError: no\n```\n"] * 3
+    assert [guard.seconds for guard in guards] == [7.0] * 3
 
 
 def test_what_is_no_block_of_its_own_is_no_call() -> None:
