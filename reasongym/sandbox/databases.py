@@ -36,7 +36,15 @@ class Database:
             found = os.stat(os.path.expanduser(self.path))
         except (OSError, ValueError) as error:
             raise HostError(f"the database {self.path!r} cannot be read: {error}") from error
-        return f"{self.path}:{found.st_mtime_ns}:{found.st_size}"
+        return f"{self.path}:{found.st_mtime_ns}:{found.st_size}{self._log()}"
+
+    def _log(self) -> str:
+        """The same of its write-ahead log. An empty one is as good as none: to read the file may make one."""
+        try:
+            found = os.stat(f"{os.path.expanduser(self.path)}-wal")
+        except OSError:
+            return ""
+        return f":{found.st_mtime_ns}:{found.st_size}" if found.st_size else ""
 
     def image(self) -> bytes:
         """The bytes to hand over. HostError where the file is broken, locked or empty."""

@@ -259,7 +259,11 @@ def test_a_write_ahead_log_is_read_too(file: Path) -> None:
         other.execute("PRAGMA journal_mode=WAL")
         other.execute("INSERT INTO item (name) VALUES ('new')")
         assert execute(Database(path=str(file)), "SELECT count(*) FROM item").rows == ((4,),)
-    assert execute(Database(path=str(file)), "SELECT count(*) FROM item").rows == ((4,),)
+        other.execute("INSERT INTO item (name) VALUES ('newer')")
+        assert execute(Database(path=str(file)), "SELECT count(*) FROM item").rows == ((5,),), "the log alone changed"
+    key = Database(path=str(file)).key()
+    assert execute(Database(path=str(file)), "SELECT count(*) FROM item").rows == ((5,),)
+    assert Database(path=str(file)).key() == key, "to read it is no change"
 
 
 def test_values_that_break_a_tables_own_rules_do_not_make_it_broken(tmp_path: Path) -> None:
