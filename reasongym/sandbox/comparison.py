@@ -58,7 +58,8 @@ Column = tuple[object, ...]
 
 def _columns(one: Rows, two: Rows, tolerance: float) -> tuple[list[Column], list[Column]]:
     """The columns of both, with numbers that are equal within the tolerance made the same."""
-    numbers = {v for rows in (one, two) for row in rows for v in row if isinstance(v, (int, float))}
+    found = [v for rows in (one, two) for row in rows for v in row if isinstance(v, (int, float))]
+    numbers = {v for v in found if type(v) is int}.union(found)  # of 2 and 2.0, the integer
     if not tolerance or all(type(v) is int for v in numbers):
         return list(zip(*one, strict=True)), list(zip(*two, strict=True))
     same = dict(_merged(sorted(v for v in numbers if math.isfinite(v)), tolerance))
@@ -72,11 +73,12 @@ def _columns(one: Rows, two: Rows, tolerance: float) -> tuple[list[Column], list
 def _merged(numbers: list[float], tolerance: float) -> Iterator[tuple[float, float]]:
     """Each number with the first of those that it is equal to, one neighbour after the other; two integers never."""
     first = last = numbers[0] if numbers else 0.0
+    whole = False  # whether an integer is among those since the first
     for number in numbers:
         close = number - last <= tolerance * max(abs(number), abs(last), SMALLEST)
-        if not close or (type(number) is int and type(last) is int):
-            first = number
-        last = number
+        if not close or (type(number) is int and whole):
+            first, whole = number, False
+        last, whole = number, whole or type(number) is int
         yield number, first
 
 

@@ -508,6 +508,9 @@ def test_floats_have_a_tolerance_and_integers_do_not() -> None:
     assert match(table((1.5,)), table((1.50001,)), ordered=False, tolerance=1e-4)
     assert not match(table((1.5,)), table((1.5 + 1e-12,)), ordered=False, tolerance=0.0)
     assert not match(table((10**12, 0.5)), table((10**12 + 1, 0.5)), ordered=False)
+    for between in (10**12 + 0.5, 10**12 + 1.0):
+        assert not match(table((10**12, between)), table((10**12 + 1, between)), ordered=False), "nor by a float"
+        assert not match(table((between, 10**12)), table((between, 10**12 + 1)), ordered=True)
     assert match(table((float("inf"), 0.5)), table((float("inf"), 0.5 + 1e-12)), ordered=False)
 
 
