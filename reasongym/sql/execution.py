@@ -79,7 +79,10 @@ class ExecutionMatch:
     def golden(self, database: Database, gold: str, copies: Sequence[Copy] = ()) -> list[Result]:
         """What the gold query gives, on the database and on these copies. HostError where it fails."""
         guard = Guard(seconds=30.0, steps=10**9, trusted=True, backend=self.backend, unsafe=self.unsafe)
-        found = list(_gold(database, database.key(), gold, tuple(copies), guard))
+        try:
+            found = list(_gold(database, database.key(), gold, tuple(copies), guard))
+        except _Failed as failed:
+            found = list(failed.args[0])
         if found[0].error or found[0].more:
             why = found[0].error or f"its result is longer than {guard.rows:,} rows or {guard.size:,} characters"
             raise HostError(f"the gold query {gold!r} cannot be used: {why}")
@@ -152,10 +155,17 @@ def _difference(wanted: Result, got: Result) -> str:
     return "the values or their order"
 
 
+class _Failed(Exception):
+    """Results with an error among them: raised, so that the cache does not keep what may have been the machine's."""
+
+
 @functools.lru_cache(maxsize=256)
 def _gold(database: Database, key: str, sql: str, copies: tuple[Copy, ...], guard: Guard) -> tuple[Result, ...]:
     """What the gold query gives: ``key`` is the database's content."""
-    return (execute(database, sql, guard), *execute_on_copies(database, sql, copies, guard))
+    found = (execute(database, sql, guard), *execute_on_copies(database, sql, copies, guard))
+    if any(result.error for result in found):
+        raise _Failed(found)
+    return found
 
 
 @functools.lru_cache(maxsize=4096)

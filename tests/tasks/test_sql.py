@@ -16,7 +16,8 @@ import pytest
 from benchmarks.sql_match import PETS, TRAPS
 from reasongym import parts
 from reasongym.core import FiniteTask, Problem, UserError
-from reasongym.sandbox.sqlite import Database, execute
+from reasongym.sandbox.sqlite import Copy, Database, Result, execute
+from reasongym.sql import execution
 from reasongym.sql.answers import query_in
 from reasongym.sql.domains import DOMAINS
 from reasongym.sql.drawing import STYLES
@@ -446,6 +447,17 @@ def test_a_gold_query_that_fails_makes_the_verdict_invalid(tmp_path: Path) -> No
     for gold in ("SELECT nonesuch FROM pet", FOREVER.replace("max(n)", "n")):
         verdict = ExecutionMatch().judge(PET, gold, "SELECT 1")
         assert not verdict.valid and "gold query" in verdict.detail["error"]
+
+
+def test_a_gold_query_that_failed_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    gold, rule = "SELECT count(*) + 12345 FROM pet", ExecutionMatch()
+    with monkeypatch.context() as patched:
+        patched.setattr(execution, "execute", lambda *_: Result(error="the query took too long"))
+        assert not rule.judge(PET, gold, gold).valid
+    with monkeypatch.context() as patched:
+        patched.setattr(execution, "execute_on_copies", lambda *_: [Result(error="the query took too long")])
+        assert rule.golden(PET, gold, [Copy()])[1].error
+    assert rule.golden(PET, gold, [Copy()])[1].ok and rule.judge(PET, gold, gold).score == 1.0
 
 
 @needs_data
