@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.report import finish, note, resumed, spread
 from reasongym import cli, parts
-from reasongym.core import Completion, Problem, Request, Sampling
+from reasongym.core import Completion, HostError, Problem, Request, Sampling
 from reasongym.discriminators import ChainOfThought, Remembered
 from reasongym.metrics import intrinsic, wilson
 from reasongym.sql.domains import DOMAINS
@@ -118,7 +118,7 @@ def wrong_query(task: Any, posed: Problem, rng: np.random.Generator) -> tuple[st
     """A mutant that execution finds wrong, and its kind."""
     for _ in range(12):
         mutant = mutate(posed.answer, posed.data["tables"], rng)
-        if mutant and task.verify(posed, f"```sql\n{mutant.sql}\n```").score < 1:
+        if mutant and not right(task, posed, mutant.sql):
             return mutant.sql, mutant.kind
     return None
 
@@ -260,7 +260,10 @@ def rerank(args: Args, policy: Any) -> Row:
 
 
 def right(task: Any, posed: Problem, sql: str) -> bool:
-    return bool(task.verify(posed, f"```sql\n{sql}\n```").score >= 1)
+    verdict = task.verify(posed, f"```sql\n{sql}\n```")
+    if not verdict.valid:
+        raise HostError(f"sql_judge: a candidate could not be labelled: {verdict.detail.get('error')}")
+    return bool(verdict.score >= 1)
 
 
 @dataclass

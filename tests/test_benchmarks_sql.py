@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -13,6 +15,7 @@ pytest.importorskip("tyro")
 pytest.importorskip("sqlglot")
 
 from benchmarks import report, spider_samples, sql_judge, sql_planning
+from reasongym.core import HostError
 from reasongym.tokenizer import load
 
 COMMON = {"bench", "ok", "seeds", "commit", "versions", "machine", "wall_s"}
@@ -93,6 +96,14 @@ def test_what_was_run_is_right_or_not(data: Path, tmp_path: Path) -> None:
     assert spider_samples.candidate(" NAME\nFROM singer; and more") == "select name from singer;"
     assert spider_samples.candidate(" name FROM singer\n```") == "select name from singer;"
     assert spider_samples.candidate(" ") == ""
+
+
+def test_a_candidate_that_cannot_be_labelled_is_not_taken_for_wrong() -> None:
+    task, rng = sql_judge.sql_task(("library",)), np.random.default_rng(0)
+    posed = replace(task.sample(rng, 1), answer="SELECT nonesuch FROM nowhere WHERE a > 1")
+    for ask in (lambda: sql_judge.right(task, posed, "SELECT 1"), lambda: sql_judge.wrong_query(task, posed, rng)):
+        with pytest.raises(HostError, match="could not be labelled"):
+            ask()
 
 
 def test_the_judges_tokenizer_spells_a_word_alike_wherever_it_stands(tmp_path: Path) -> None:
