@@ -10,7 +10,10 @@ from reasongym.sandbox.sqlite import Database, Guard, Result, Value, execute
 
 KINDS = ("sql", "SQL", "sqlite", "table")
 _TABLE = "SELECT sql FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = lower('{}')"
-_TABLES = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER BY rowid"
+_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+    r"AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY rowid"
+)
 
 
 @dataclass(frozen=True)

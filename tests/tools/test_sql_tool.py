@@ -66,6 +66,11 @@ def test_tables_can_be_looked_at() -> None:
     assert two == one and three == "```output\npet\n```\n" and four is not None and "there is no table" in four
 
 
+def test_sqlites_own_tables_are_not_listed_but_those_named_like_them() -> None:
+    script = "CREATE TABLE sqliteTest (a INTEGER PRIMARY KEY AUTOINCREMENT);"  # which makes sqlite_sequence
+    assert asked(block("", "table"), problem=Problem.of("?", database=script)) == ["```output\nsqliteTest\n```\n"]
+
+
 def test_every_query_has_the_tools_limits_and_tells_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     guards: list[Guard] = []
     monkeypatch.setattr(tools_sql, "execute", lambda database, sql, guard: guards.append(guard) or Result(error="no"))
