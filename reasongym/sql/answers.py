@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reasongym.sql.text import pieces
+from reasongym.sql.text import first_statement
 
 _FENCE = re.compile(r"```[ \t]*sql(?:ite)?\b[ \t]*", re.IGNORECASE)
 _OTHER = re.compile(r"```[a-z]*[ \t]*\n(.*?)```", re.IGNORECASE | re.DOTALL)
@@ -44,13 +44,8 @@ def _bare(text: str) -> str | None:
 
 def _statement(text: str) -> str:
     """Up to the first semicolon outside of quotes, or a back-tick that closes what was opened before."""
-    end = 0
-    for kind, piece in pieces(text):
-        end = text.index(piece, end)
-        if kind == "sign" and piece == ";":
-            return text[:end]
-        end += len(piece)
-    return text.rstrip("`* \n")
+    found = first_statement(text)
+    return text.rstrip("`* \n") if found is None else found
 
 
 def _clean(sql: str) -> str | None:

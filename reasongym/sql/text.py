@@ -28,6 +28,11 @@ def pieces(sql: str) -> list[tuple[str, str]]:
     return [(kind, text) for kind, text in found if kind != "skip"]
 
 
+def first_statement(sql: str) -> str | None:
+    """What stands before the first semicolon outside of quotes and comments; None where there is no such semicolon."""
+    return next((sql[: m.start()] for m in _PIECE.finditer(sql) if m["sign"] == ";"), None)
+
+
 def normal_form(sql: str) -> str:
     """The first statement in lower case outside of quotes, evenly spaced, with one final semicolon; "" for none.
 

@@ -156,6 +156,7 @@ def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
         ("```python\nprint(1)\n```\nThe query:\nSELECT a\nFROM t;\nDone.", "SELECT a\nFROM t"),
         ("select name from t", "select name from t"),
         ("Answer: SELECT name FROM t WHERE a = ';' AND b = 1; and so on", "SELECT name FROM t WHERE a = ';' AND b = 1"),
+        ("Answer: SELECT a -- FROM t;\nFROM t; yes", "SELECT a -- FROM t;\nFROM t"),
         ("SELECT 1\n\nno:\n\nSELECT 2\nUNION\nSELECT 3", "SELECT 2\nUNION\nSELECT 3"),
         ("WITH x AS (SELECT 1) SELECT * FROM x", "WITH x AS (SELECT 1) SELECT * FROM x"),
         ("With this in mind, the answer is clear.", None),
