@@ -20,6 +20,7 @@ _APART = frozenset(  # words that a parenthesis stands apart from, unlike a func
     "over select set then union using values when where with".split()
 )
 _CLAUSE = re.compile(r"\b(select|from|where|group by|having|order by|limit|intersect|union|except)\b")
+_FROM = re.compile(r"\s+from\b", re.IGNORECASE)
 
 
 def pieces(sql: str) -> list[tuple[str, str]]:
@@ -91,9 +92,14 @@ def has_limit(sql: str) -> bool:
 def without_distinct(sql: str) -> str:
     """The query with each DISTINCT left out, that of an aggregate too.
 
-    Source: taoyds/test-suite-sql-eval ``exec_eval.py`` (``remove_distinct``). Differs: none.
+    Source: taoyds/test-suite-sql-eval ``exec_eval.py`` (``remove_distinct``).
+    Differs: that of IS DISTINCT FROM stays.
     """
-    return _PIECE.sub(lambda m: "" if m["word"] and m["word"].lower() == "distinct" else m.group(), sql)
+
+    def left(m: re.Match[str]) -> str:
+        return "" if (m["word"] or "").lower() == "distinct" and not _FROM.match(sql, m.end()) else m.group()
+
+    return _PIECE.sub(left, sql)
 
 
 def _outermost(sql: str) -> Iterator[str]:

@@ -192,6 +192,8 @@ def test_order_limit_and_distinct_are_read_outside_of_quotes() -> None:
     assert has_limit("SELECT 1 WHERE 1 IN (SELECT 1 LIMIT 1)") and not has_limit("SELECT 'LIMIT', limits FROM t")
     plain = without_distinct("SELECT DISTINCT a, count(distinct b) FROM t WHERE c = 'DISTINCT' -- DISTINCT")
     assert plain.split() == "SELECT a, count( b) FROM t WHERE c = 'DISTINCT' -- DISTINCT".split()
+    compared = "SELECT a FROM t WHERE a IS NOT DISTINCT\nFROM b OR a is distinct from 1"
+    assert without_distinct(compared) == compared
 
 
 # --- when it is right
