@@ -165,7 +165,10 @@ def ask(question: str, schema: str, evidence: str = "") -> str:
 
 
 def _verify(rule: ExecutionMatch, problem: Problem, text: str) -> Verdict:
-    return rule.judge(Database.of(problem.data["database"]), problem.answer, query_in(text))
+    database = problem.data.get("database")
+    if not isinstance(database, str):
+        raise UserError(f"sql: problem {problem.id} has no database: give Problem.of one, database=PATH or statements")
+    return rule.judge(Database.of(database), problem.answer, query_in(text))
 
 
 def _block(sql: Any) -> str:

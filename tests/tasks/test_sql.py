@@ -452,6 +452,12 @@ def test_a_gold_query_that_fails_makes_the_verdict_invalid(tmp_path: Path) -> No
         assert not verdict.valid and "gold query" in verdict.detail["error"]
 
 
+def test_a_problem_without_a_database_is_named() -> None:
+    problem = Problem.of("How many?", "SELECT 1")
+    with pytest.raises(UserError, match=f"problem {problem.id} has no database"):
+        parts.make("tasks", "sql").verify(problem, fenced("SELECT 1"))
+
+
 def test_a_gold_query_that_failed_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     gold, rule = "SELECT count(*) + 12345 FROM pet", ExecutionMatch()
     with monkeypatch.context() as patched:
