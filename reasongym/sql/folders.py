@@ -13,8 +13,8 @@ from reasongym.rows import Row, read_rows
 from reasongym.sql.schema import Table, from_spider, shown
 
 _ROWS = ("{}.jsonl", "{}.json", "{}_spider.json", "{}_data.json")
-_TABLES = ("tables.json", "{}_tables.json", "{}_tables/tables.json")
-_DATABASES = ("database", "{}_databases/{}_databases", "{}_databases", "databases")
+_TABLES = ("{}_tables.json", "{}_tables/tables.json", "tables.json")  # the split's own first
+_DATABASES = ("{}_database", "{}_databases/{}_databases", "{}_databases", "database", "databases")
 _DIFFICULTIES = ("simple", "moderate", "challenging")
 
 
@@ -34,8 +34,9 @@ def read(source: str, split: str) -> list[Item]:
     """The questions of a split.
 
     ``source`` has ``dev.json`` and ``train_spider.json``, ``tables.json`` and ``database/ID/ID.sqlite`` (Spider), or
-    ``dev.json``, ``dev_tables.json`` and ``dev_databases/ID/ID.sqlite`` (BIRD); ``.jsonl`` does for ``.json``. The
-    databases' paths begin with ``source`` as it is given, and are not opened here.
+    ``dev.json``, ``dev_tables.json`` and ``dev_databases/ID/ID.sqlite`` (BIRD); ``.jsonl`` does for ``.json``. What is
+    named for the split goes first (Spider's ``test_tables.json`` and ``test_database``). The databases' paths begin
+    with ``source`` as it is given, and are not opened here.
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():

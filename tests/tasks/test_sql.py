@@ -363,6 +363,15 @@ def test_folders_of_each_layout(layout: str, tmp_path: Path) -> None:
         task.sample(np.random.default_rng(0), 4)
 
 
+def test_the_splits_own_tables_and_databases_go_first(tmp_path: Path) -> None:
+    source = made(tmp_path, "spider")
+    (tmp_path / "test.json").write_text(json.dumps([{**ROWS[0], "db_id": "unseen"}]))
+    (tmp_path / "test_tables.json").write_text(json.dumps([{**ENTRY, "db_id": "unseen"}]))
+    (tmp_path / "test_database").mkdir()
+    unseen, seen = (parts.make("tasks", "sql", source=source, split=split).problem(0) for split in ("test", "dev"))
+    assert "/test_database/unseen/" in unseen.data["database"] and "/database/concert/" in seen.data["database"]
+
+
 def test_tables_as_statements_and_lines() -> None:
     singer, song = from_spider(ENTRY)
     assert singer == Table("singer", (("Singer_ID", "NUMERIC"), ("Name", "TEXT"), ("Age", "NUMERIC")), ("Singer_ID",))
@@ -388,7 +397,7 @@ def test_folders_that_lack_something(tmp_path: Path) -> None:
     (tmp_path / "tables.json").write_text("{")
     assert "not JSON" in said()
     (tmp_path / "tables.json").unlink()
-    assert "no description of the tables: none of tables.json" in said()
+    assert "no description of the tables: none of dev_tables.json" in said()
     (tmp_path / "dev.json").write_text(json.dumps([{"db_id": "concert"}]))
     (tmp_path / "tables.json").write_text(json.dumps([ENTRY]))
     assert "row 1 must have db_id, question and query" in said()
