@@ -44,6 +44,7 @@ SCHEMA = {"Exhibit": ["ExhibitId", "Name", "InsuredValue", "Material"], "museum"
         ("SELECT Name WHERE Material = 'Red_Clay' OR x = ''", "select name where material = ' Red_Clay ' or x = '  '"),
         ("SELECT sum(a + 1) FROM t", "select sum ( a + 1 ) from t"),
         ("SELECT X'4A'", "select X' 4A '"),
+        ("SELECT max(a) WHERE b = 'f(x)' OR \"g(x)\" = 1", "select max a where b = ' f(x) ' or \" g(x) \" = 1"),
         ("SELECT max(InsuredValue", "select max ( insured value"),
         ("", ""),
     ],

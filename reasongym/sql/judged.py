@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reasongym.sql.text import next_clause, normal_form, pieces
+from reasongym.sql.text import QUOTED, next_clause, normal_form, pieces
 
-_CALL = re.compile(r"\b(\w+)\(((?:distinct )?[\w.*]+)\)")  # of a name alone; a longer argument keeps its parentheses
+# Of a name alone, outside of quotes; a longer argument keeps its parentheses.
+_CALL = re.compile(rf"{QUOTED} | \b(\w+)\(((?:distinct\ )?[\w.*]+)\)", re.VERBOSE)
 ROWS, CELL = 5, 128  # of a result, and characters of a text in it
 
 _ASK = """Decide whether the SQL query is the right answer to the question about this database.
@@ -83,7 +84,7 @@ def _quoted(text: str) -> str:
 
 def _called(sql: str) -> str:
     """The normal form with functions of a name alone called without parentheses."""
-    return _CALL.sub(r"\1 \2", normal_form(sql).removesuffix(";"))
+    return _CALL.sub(lambda m: f"{m[1]} {m[2]}" if m[1] else m.group(), normal_form(sql).removesuffix(";"))
 
 
 def result_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

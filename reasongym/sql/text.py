@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+QUOTED = r"""[xX]?'(?:[^']|'')*'? | "(?:[^"]|"")*"? | `[^`]*`? | \[[^\]]*\]?"""  # a text, a blob or a name
 _PIECE = re.compile(
-    r"""
+    rf"""
     (?P<skip>\s+ | --[^\n]*\n? | /\*.*?(?:\*/|\Z))
-  | (?P<kept>[xX]?'(?:[^']|'')*'? | "(?:[^"]|"")*"? | `[^`]*`? | \[[^\]]*\]?)
+  | (?P<kept>{QUOTED})
   | (?P<word>\.?\d[\d._]*[eE][+-]\d+ | [\w.]+)
   | (?P<sign>->>? | [<>=!|]+ | .)
     """,
