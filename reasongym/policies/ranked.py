@@ -35,9 +35,12 @@ class Desk:
         ]
 
     def read(self, said: Sequence[Completion], prefix: str = "") -> list[str]:
-        """The proposals in normal form, in the order they were sampled; empty ones are left out."""
+        """The proposals in normal form, in the order they were sampled; empty ones are left out.
+
+        To end right after a prefix is a proposal too: the prefix itself.
+        """
         begun = prefix or self.ranked.begin
-        texts = [self.ranked.normalise(begun + c.text) for c in said if c.text.strip()]
+        texts = [self.ranked.normalise(begun + c.text) for c in said if prefix or c.text.strip()]
         return [text for text in texts if text and text.startswith(prefix)]
 
     def propose(self, prefix: str = "", prompt: str | None = None) -> list[str]:
@@ -138,7 +141,8 @@ class TreeSearch:
         heap: list[tuple[float, int, str]] = []
         prefix, proposals, found = "", list(first), 0
         for _ in range(self.pops):
-            steps = list(dict.fromkeys(self.step(prefix, text) for text in proposals))
+            steps = dict.fromkeys(self.step(prefix, text) for text in proposals)
+            steps.pop(prefix, None)  # a step that goes nowhere
             begun = [longer for longer in steps if not self.whole(longer)]
             ends = dict(zip(begun, desk.propose_all(begun), strict=True))
             for longer in steps:

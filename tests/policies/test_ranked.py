@@ -151,6 +151,21 @@ def test_s6_branches_whose_rollouts_all_fail_are_pruned() -> None:
     assert not any(text.startswith("select c from u ") for text in extended), "a dead branch was extended"
 
 
+def test_s6_a_prefix_after_which_the_turn_ends_is_complete() -> None:
+    def script(request: Request) -> str:
+        prefix = normal_form(request.response).rstrip(";")
+        return "" if prefix == "select a from t" else "select a from t where b"[len(prefix) :]
+
+    assert choose(sql(script, Table({"select a from t;": -0.9}))) == "select a from t;"
+
+
+def test_s6_a_step_that_goes_nowhere_is_not_tried_again() -> None:
+    search = TreeSearch(lambda prefix, text: text, lambda text: False)
+    table = Table({})
+    ranked = Ranked(Scripted(lambda r: "" if r.response else "a"), table, search)
+    assert choose(ranked) == "a" and table.asked == ["a"]
+
+
 def test_s6_where_nothing_executes_the_first_proposal_is_the_answer() -> None:
     assert choose(sql(complete(GOOD, "select c from u;"), Table({}, default=1.0))) == GOOD
     assert choose(sql(lambda r: "", Table({}))) == ""
