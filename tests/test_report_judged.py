@@ -12,7 +12,7 @@ import pytest
 import reasongym  # noqa: F401  (registers the ids)
 from benchmarks import sql_curves
 from reasongym import cli
-from reasongym.core import Completion, Request, UserError
+from reasongym.core import Completion, Problem, Request, UserError
 from reasongym.evaluate import evaluate
 from reasongym.policies.scripted import Scripted
 from reasongym.report.judged import intrinsic_rows
@@ -56,6 +56,21 @@ def test_the_table_at_two_budgets(file: str) -> None:
     assert (soft["pws"], hard["pws"], short_soft["pws"]) == (0.5, 0.0, 0.0)  # 0.9 above 0.6, but 0.7 below 0.8
     assert (soft["hit_at_1"], soft["mrr"], soft["failures"]) == (0.5, 0.75, 0.0)
     assert short_soft["failures"] == short_hard["failures"] == 1.0
+
+
+def test_drawn_questions_in_the_same_words_are_not_one(file: str) -> None:
+    env = gym.make("SQLJudge-v0", candidates=file, prompt="short", budget=100)
+    told = [  # the second question has the words of the first, about other tables
+        ("select 1", True, {"t": ["a"]}), ("select 2", False, {"t": ["a"]}),
+        ("select 3", False, {"u": ["a"]}), ("select 4", True, {"u": ["a"]}),
+    ]  # fmt: skip
+    problems = [
+        Problem.of(f"q\n{sql}\n", right, question="q", tables=tables, gold="select 1", candidate=sql)
+        for sql, right, tables in told
+    ]
+    done = evaluate(Scripted(judge, BYTES), [env], problems, deterministic=True)
+    (soft, _) = intrinsic_rows(done, BYTES.decode, [100])
+    assert (soft["pws"], soft["hit_at_1"], soft["mrr"]) == (0.5, 0.5, 0.75)
 
 
 def test_a_policy_without_ids_has_no_table(file: str) -> None:

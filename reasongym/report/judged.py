@@ -20,8 +20,8 @@ def intrinsic_rows(
     """For each budget, the table (`metrics.intrinsic`) of soft and of hard scores, as if thoughts had been cut there.
 
     ``evaluation`` is of problems whose ``answer`` says whether the candidate is right (`SQLJudge-v0`). Candidates of
-    one question have the same ``data["of"]``, or else the same ``data["question"]``. Of several attempts at a
-    candidate, the first valid one counts.
+    one question have the same ``data["of"]``, or else the same ``data["question"]``; drawn ones, which have no ``of``,
+    the same question, tables and gold query. Of several attempts at a candidate, the first valid one counts.
 
     Source: arXiv 2505.03786, section 4 and its token-budget ablation; llm-planning-eval ``eval_intrinsic``.
     Differs: a smaller budget cuts the same thoughts, where the paper samples anew.
@@ -58,4 +58,6 @@ def _p(name: str, completion: Completion, text: str, decode: Decode, fail: float
 
 def _question(trajectory: Trajectory) -> str:
     data = trajectory.problem.data
+    if "of" not in data and "gold" in data:  # drawn: other databases have a question in the same words
+        return repr([data.get(key) for key in ("question", "tables", "gold")])
     return str(data.get("of") or data.get("question") or trajectory.problem.id)
