@@ -36,7 +36,7 @@ from reasongym.env import ReasoningEnv
 from reasongym.segments import Rows as Rows
 from reasongym.segments import merge
 from reasongym.segments import pack as pack
-from reasongym.thinking import mode
+from reasongym.thinking import CLOSER, mode
 
 _GATHER_S = 0.005  # an idle engine waits so long for more requests, so that they start as one batch
 _GLANCE_S = 0.001  # while envs are stepping, the engine works so long before we look at them
@@ -247,6 +247,7 @@ def _trajectory(episode: _Episode, text: str, verdict: Verdict, truncated: bool)
         "finish": calls[-1].finish if calls else "",
         "temperature": calls[-1].temperature if calls else 1.0,
         "mode": episode.info.get("mode") or mode(text),
+        "closer": episode.info.get("closer", CLOSER),
         "tools": episode.info.get("tools", []),
         "completions": calls,
     }

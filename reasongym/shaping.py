@@ -77,9 +77,10 @@ def span(values: NDArray[np.float64], members: NDArray[np.bool_]) -> tuple[NDArr
 
 
 def skipped(batch: Batch, closer: str = CLOSER) -> NDArray[np.bool_]:
-    """Which attempts did not think, [P, G]: as the environment reported, or by the text for another closer."""
-    key = "mode" if closer == CLOSER else ""
-    modes = [t.info.get(key) or mode(t.text, closer=closer) for group in batch for t in group]
+    """Which attempts did not think, [P, G]: by the environment's report if that is about ``closer``, or by the text."""
+    every = [t for group in batch for t in group]
+    told = [t.info.get("mode") if t.info.get("closer", CLOSER) == closer else None for t in every]
+    modes = [known or mode(t.text, closer=closer) for known, t in zip(told, every, strict=True)]
     return np.array([m == "no_think" for m in modes], bool).reshape(shape(batch))
 
 

@@ -402,8 +402,9 @@ def test_answer_after() -> None:
 def test_the_last_info_says_whether_it_thought(answer_after: str | None, prefix: str, text: str, mode: str) -> None:
     env = ReasoningEnv(Says(), LongCoT(99, prefix), answer_after=answer_after)
     _, info = env.reset()
-    assert "mode" not in info
-    assert env.step(text)[-1]["mode"] == mode
+    assert "mode" not in info and "closer" not in info
+    last = env.step(text)[-1]
+    assert (last["mode"], last["closer"]) == (mode, answer_after or "</think>")
 
 
 def test_score_trace_or_window() -> None:

@@ -91,6 +91,9 @@ def test_the_reported_mode_goes_before_the_text() -> None:
     other = Trajectory(Problem.of("?"), [], "=4", Verdict(1.0), False, {"mode": "think"})
     assert skipped([[t, other]]).tolist() == [[False, False]]
     assert skipped([[t, other]], "=").tolist() == [[False, True]]
+    t.info["closer"], other.info["closer"] = "Answer:", "="  # what the report is about
+    assert skipped([[t, other]]).tolist() == [[True, False]]
+    assert skipped([[t, other]], "=").tolist() == [[False, False]]
     t.info.clear()
     assert skipped([[t], [other]]).tolist() == [[True], [False]]
 

@@ -207,6 +207,17 @@ def test_forced_tokens_are_trained_on_with_the_coins_logprob(thinking: str) -> N
     assert_allclose(shaper(batch)[0], [0.30, 0.25])
 
 
+@pytest.mark.parametrize("answer_after", [None, "</think>", "</think>\n\n", "Answer:"])
+def test_modes_are_by_its_own_closer_wherever_the_answer_is_looked_for(answer_after: str | None) -> None:
+    def script(request: Any) -> str:
+        return "\n\nAnswer: 2" if "</think>" in request.response else " hm.</think>\n\nAnswer: 2"
+
+    shaper, env = knowing(1.0), ReasoningEnv(Judge(), "longcot(budget=60)", answer_after=answer_after)
+    resets = [{"options": {"problem": PROBLEM, **s}} for s in shaper.starts([PROBLEM], 2)]
+    batch = one(*rollout(Scripted(script, ByteTokenizer()), [env], resets, group=2))
+    assert_allclose(shaper(batch)[0], [0.05, 0.0])
+
+
 @pytest.mark.parametrize("kw", [{"share": 1.5}, {"attempts": 0}, {"think": ""}])
 def test_refusals(kw: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="adaptthink"):
