@@ -171,6 +171,7 @@ class Info(TypedDict):
     tools: NotRequired[list[dict[str, int | float]]]  # what each tool's session reports, in the order of the tools
     correct: NotRequired[float]  # the verdict's score, for vector envs and loggers
     mode: NotRequired[str]  # "think" or "no_think" (see `thinking.mode`)
+    prefix: NotRequired[str]  # what the thinking wrote at the head of the text
     closer: NotRequired[str]  # what ends a thought by that mode: ``answer_after``, or "</think>"
     error: NotRequired[str]  # what failed, where valid is False
 

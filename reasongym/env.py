@@ -247,7 +247,7 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
         self.close()
         reward = float(verdict.score) if verdict.valid else float("nan")
         last: dict[str, Any] = {"verdict": verdict, "text": text, "tools": reports, "correct": reward}
-        last["closer"] = self.answer_after or CLOSER
+        last |= {"prefix": self._now.prefix, "closer": self.answer_after or CLOSER}
         last["mode"] = mode(text.removeprefix(self._now.prefix), closer=last["closer"])
         info = self._info(room=0, valid=verdict.valid, **last)
         if not verdict.valid:

@@ -247,6 +247,7 @@ def _trajectory(episode: _Episode, text: str, verdict: Verdict, truncated: bool)
         "finish": calls[-1].finish if calls else "",
         "temperature": calls[-1].temperature if calls else 1.0,
         "mode": episode.info.get("mode") or mode(text),
+        "prefix": episode.info.get("prefix", ""),
         "closer": episode.info.get("closer", CLOSER),
         "tools": episode.info.get("tools", []),
         "completions": calls,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasongym.core import Batch, Trajectory, UserError
-from reasongym.thinking import CLOSER, mode
+from reasongym.thinking import CLOSER, OPENER, mode
 
 
 class EpisodeShaper(ABC):
@@ -76,11 +76,16 @@ def span(values: NDArray[np.float64], members: NDArray[np.bool_]) -> tuple[NDArr
     return low, np.where(members, values, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
 
 
-def skipped(batch: Batch, closer: str = CLOSER) -> NDArray[np.bool_]:
+def own(trajectory: Trajectory) -> str:
+    """What the response itself says: its text without the prefix that the environment wrote."""
+    return trajectory.text.removeprefix(trajectory.info.get("prefix", ""))
+
+
+def skipped(batch: Batch, closer: str = CLOSER, opener: str = OPENER) -> NDArray[np.bool_]:
     """Which attempts did not think, [P, G]: by the environment's report if that is about ``closer``, or by the text."""
     every = [t for group in batch for t in group]
     told = [t.info.get("mode") if t.info.get("closer", CLOSER) == closer else None for t in every]
-    modes = [known or mode(t.text, closer=closer) for known, t in zip(told, every, strict=True)]
+    modes = [known or mode(own(t), opener, closer) for known, t in zip(told, every, strict=True)]
     return np.array([m == "no_think" for m in modes], bool).reshape(shape(batch))
 
 

@@ -357,7 +357,7 @@ def env_cuts_a_character_in_half(make: Callable[[], gym.Env[Any, Any]]) -> None:
 
 def env_info_keeps_its_types(make: Callable[[], gym.Env[Any, Any]]) -> None:
     env, types = make(), dict[str, type]()
-    last = {"verdict", "text", "correct", "mode", "closer"}
+    last = {"verdict", "text", "correct", "mode", "closer", "prefix"}
     for actions in ([*clipped(env), "the end"], ["x"], [Completion(UNICODE, finish="length"), "y"]):
         told = play(env, 0, actions)
         for n, (*_, info) in enumerate(told):

@@ -402,9 +402,9 @@ def test_answer_after() -> None:
 def test_the_last_info_says_whether_it_thought(answer_after: str | None, prefix: str, text: str, mode: str) -> None:
     env = ReasoningEnv(Says(), LongCoT(99, prefix), answer_after=answer_after)
     _, info = env.reset()
-    assert "mode" not in info and "closer" not in info
+    assert {"mode", "closer", "prefix"}.isdisjoint(info)
     last = env.step(text)[-1]
-    assert (last["mode"], last["closer"]) == (mode, answer_after or "</think>")
+    assert (last["mode"], last["closer"], last["prefix"]) == (mode, answer_after or "</think>", prefix)
 
 
 def test_score_trace_or_window() -> None:

@@ -98,6 +98,13 @@ def test_the_reported_mode_goes_before_the_text() -> None:
     assert skipped([[t], [other]]).tolist() == [[True], [False]]
 
 
+def test_the_text_of_a_mode_begins_after_the_environments_prefix() -> None:
+    t = Trajectory(Problem.of("?"), [], "[T]\n...\n[/T]=4", Verdict(1.0), False, {"prefix": "[T]\n...\n"})
+    opened = Trajectory(Problem.of("?"), [], "[T]\n[/T]=4", Verdict(1.0), False, {"prefix": ""})
+    assert skipped([[t, opened]], "[/T]").tolist() == [[True, False]]
+    assert skipped([[t, opened]], "[/T]", "[T]").tolist() == [[True, True]]
+
+
 MARKS = ["<a>", "a", "ab", "\n<a>\n", "ab<", "<b>", "<<"]
 
 

@@ -60,7 +60,8 @@ class AdaptThink:
         r = self._correct(batch)
         own = np.nan_to_num(r).sum(axis=1) / np.maximum((~np.isnan(r)).sum(axis=1), 1)
         known = [self.reference.get(group[0].problem.id, mean) for group, mean in zip(batch, own, strict=True)]
-        return np.asarray(self.delta * skipped(batch, self.closer) + r - np.array(known, np.float64)[:, None])
+        short = skipped(batch, self.closer, self.opener)
+        return np.asarray(self.delta * short + r - np.array(known, np.float64)[:, None])
 
     def begin(self, task: Task) -> None:
         """A finite task is to be probed as a whole."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reasongym.core import Batch, Trajectory, UserError
 from reasongym.repetition import degenerate
-from reasongym.shaping import Columns, columns, over_members, skipped
+from reasongym.shaping import Columns, columns, over_members, own, skipped
 from reasongym.thinking import CLOSER, OPENER
 
 Floats = NDArray[np.float64]
@@ -103,8 +103,8 @@ class AutoThink:
     def _reasons(self, trajectory: Trajectory) -> bool:
         if self.guard_tokens is not None and trajectory.length > self.guard_tokens:
             return True
-        after = trajectory.text.partition(self.closer)[2].lower()
-        if OPENER in after or self.closer in after:
+        after = own(trajectory).partition(self.closer)[2].lower()
+        if OPENER in after or self.closer.lower() in after:
             return True
         return any(w in after and re.search(rf"\b{re.escape(w)}\b", after) for w in self.guard_words)
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from reasongym import ByteTokenizer, Problem, ReasoningEnv, Trajectory, UserError, Verdict, rollout
+from reasongym import ByteTokenizer, LongCoT, Problem, ReasoningEnv, Trajectory, UserError, Verdict, rollout
 from reasongym.algos.losses import clipped_surrogate, log_ratios
 from reasongym.policies.scripted import Scripted
 from reasongym.rewards.adaptthink import AdaptThink
+from reasongym.rewards.autothink import AutoThink
 from reasongym.tasks.pool import Pool
 from reasongym.tasks.register import Register
 from tests.rewards.attempts import PROBLEM, attempt, one
@@ -216,6 +217,20 @@ def test_modes_are_by_its_own_closer_wherever_the_answer_is_looked_for(answer_af
     resets = [{"options": {"problem": PROBLEM, **s}} for s in shaper.starts([PROBLEM], 2)]
     batch = one(*rollout(Scripted(script, ByteTokenizer()), [env], resets, group=2))
     assert_allclose(shaper(batch)[0], [0.05, 0.0])
+
+
+@pytest.mark.parametrize("prefix", ["", "[THINK]\n", "[THINK]\n...\n"])
+@pytest.mark.parametrize("answer_after", ["[/THINK]", "2"])
+def test_another_closer_behind_a_prefix(prefix: str, answer_after: str) -> None:
+    def script(request: Any) -> str:
+        return "\n2, so 2" if "[/THINK]" in request.response else " hm.[/THINK]\n\n2, so 2"
+
+    shaper = knowing(1.0, no_think="[/THINK]", closer="[/THINK]", opener="[THINK]")
+    env = ReasoningEnv(Judge(), LongCoT(60, prefix), answer_after=answer_after)
+    resets = [{"options": {"problem": PROBLEM, **s}} for s in shaper.starts([PROBLEM], 2)]
+    batch = one(*rollout(Scripted(script, ByteTokenizer()), [env], resets, group=2))
+    assert_allclose(shaper(batch)[0], [0.05, 0.0])
+    assert AutoThink(stage=2, closer="[/THINK]")(batch)[0].tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("kw", [{"share": 1.5}, {"attempts": 0}, {"think": ""}])

@@ -143,6 +143,12 @@ def test_reasoning_after_the_closer_is_not_paid_as_no_think(after: str, guarded:
     assert AutoThink(stage=2, compat="official")(batch)[0].tolist() == [2, -1]
 
 
+@pytest.mark.parametrize("again", ["[/THINK]", "[/think]"])
+def test_another_closer_that_comes_again_is_guarded_too(again: str) -> None:
+    reply = attempt(1, text=f"[/THINK]\n1 and 1{again}2")
+    assert AutoThink(stage=2, closer="[/THINK]")(one(reply))[0, 0] == 1
+
+
 def test_a_long_reply_is_guarded_too_and_counts_as_think() -> None:
     long, brief = short(1, length=50), short(1, length=49)
     shaper = AutoThink(stage=2, guard_tokens=49)
