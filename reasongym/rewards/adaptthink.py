@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasongym.core import Batch, Completion, FiniteTask, Problem, Task, UserError
-from reasongym.shaping import alone, shape, skipped
+from reasongym.shaping import alone, own, shape, skipped
 from reasongym.thinking import CLOSER, OPENER
 
 
@@ -22,7 +22,7 @@ class AdaptThink:
     Use it with ``--advantage identity``, and with ``--ratio sequence`` for the paper's importance ratio or
     ``--ratio geometric`` for the official code's, which divides the log-ratio of the whole response by its length (so
     that the first token's correction all but vanishes in a long thought). R is 1 for a right answer of good form: one
-    closer, and no opener of the response's own.
+    closer, and no opener of the response's own (what the environment's prefix wrote is passed over).
 
     Of each group's attempts the first ``share`` begin with ``no_think`` and the rest with ``think``, forced
     through ``starts``; their behaviour log-prob is that of the coin, log share and log (1 - share), whatever the
@@ -58,8 +58,8 @@ class AdaptThink:
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]:
         r = self._correct(batch)
-        own = np.nan_to_num(r).sum(axis=1) / np.maximum((~np.isnan(r)).sum(axis=1), 1)
-        known = [self.reference.get(group[0].problem.id, mean) for group, mean in zip(batch, own, strict=True)]
+        means = np.nan_to_num(r).sum(axis=1) / np.maximum((~np.isnan(r)).sum(axis=1), 1)
+        known = [self.reference.get(group[0].problem.id, mean) for group, mean in zip(batch, means, strict=True)]
         short = skipped(batch, self.closer, self.opener)
         return np.asarray(self.delta * short + r - np.array(known, np.float64)[:, None])
 
@@ -108,15 +108,9 @@ class AdaptThink:
     def _correct(self, batch: Batch) -> NDArray[np.float64]:
         """R [P, G], NaN where the attempt is invalid. Only right answers are looked at for their form."""
         closed = alone(self.closer, self.opener)
-
-        def formed(text: str) -> bool:
-            """One closer, and no opener beyond one at the very beginning."""
-            own = text.lstrip()
-            return closed(own.removeprefix(self.opener))
-
         every = [t for group in batch for t in group]
         verdicts = [t.verdict for t in every]
-        r = [v.score >= 1 and formed(t.text) if v.valid else math.nan for v, t in zip(verdicts, every, strict=True)]
+        r = [v.score >= 1 and closed(own(t)) if v.valid else math.nan for v, t in zip(verdicts, every, strict=True)]
         return np.array(r, np.float64).reshape(shape(batch))
 
 

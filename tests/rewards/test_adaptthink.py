@@ -94,7 +94,7 @@ def test_half_of_a_group_does_not_think(group: int, no_think: int) -> None:
     ("text", "right"),
     [
         (THOUGHT, 1),
-        (f"<think>\n{THOUGHT}", 1),  # the opener that a prefix wrote is passed over
+        (f"<think>\n{THOUGHT}", 0),
         ("a</think>b</think>2", 0),
         ("a<think>b</think>2", 0),
         ("no closer 2", 0),
@@ -103,12 +103,14 @@ def test_half_of_a_group_does_not_think(group: int, no_think: int) -> None:
 )
 def test_a_right_answer_needs_a_closer_and_no_opener(text: str, right: int) -> None:
     """Case e (``adapt_think_rm.py``)."""
-    assert knowing(0.0, delta=0.0)(one(think(1, text)))[0, 0] == right
+    prefixed = "<think>\n" + text  # the opener that the environment wrote is passed over
+    rewards = knowing(0.0, delta=0.0)(one(think(1, text), think(1, prefixed, prefix="<think>\n")))
+    assert rewards[0].tolist() == [right, right]
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", " ", "a", "<", "think>"]), max_size=8).map("".join))
-def test_good_form_is_one_closer_beside_an_opener_at_the_beginning(text: str) -> None:
-    good = text.lstrip().removeprefix("<think>").count("<think>") == 0 and text.count("</think>") == 1
+def test_good_form_is_one_closer_without_an_opener(text: str) -> None:
+    good = text.count("<think>") == 0 and text.count("</think>") == 1
     assert knowing(0.0, delta=0.0)(one(think(1, text)))[0, 0] == good
 
 
