@@ -204,11 +204,14 @@ def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: An
     """P groups of attempts; probes that a part asks for run before them."""
     rng = np.random.default_rng((args.seed, step))
     budget = {} if args.budget is None else {"budget": args.budget}
+    most = args.budget or envs[0].unwrapped.thinking.budget
 
     def attempt(problems: list[Any], n: int, stream: int, starts: Iterable[Iterable[Any]] = ()) -> Batch:
         options = [{"problem": p, **budget} for p in problems for _ in range(n)]
         for given in starts:
             options = [{**o, **g} for o, g in zip(options, given, strict=True)]
+        # a start may be given less than the step's budget, never more
+        options = [{**o, "budget": min(o["budget"], most)} if o.get("budget") else o for o in options]
         resets = [{"seed": int(rng.integers(1 << 31)), "options": o} for o in options]
         at: Any = {"step": stream, "seed": args.seed, "deterministic": args.deterministic}
         done = rollout(policy, envs, resets, group=n, sampling=Sampling(args.temperature), **at)

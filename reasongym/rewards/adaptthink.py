@@ -26,7 +26,7 @@ class AdaptThink:
 
     Of each group's attempts the first ``share`` begin with ``no_think`` and the rest with ``think``, forced
     through ``starts``; their behaviour log-prob is that of the coin, log share and log (1 - share), whatever the
-    policy gives. No-think attempts may have a smaller budget.
+    policy gives. No-think attempts may have a smaller budget (never more than the step's).
 
     The reference accuracy of a problem is the mean R of ``attempts`` unforced attempts, asked for through ``probe``,
     and stored by problem id. A task that is finite is probed as a whole at the first step, by the model that training

@@ -100,6 +100,17 @@ def test_a_schedule_sets_the_budget_of_each_step(tmp_path: Path, env: str) -> No
     assert longest[0] == longest[2] == 4 < longest[1] <= 20
 
 
+@pytest.mark.parametrize("settings", [{"schedule": "listed(budgets=(8, 6), each=1)"}, {}])
+def test_no_think_attempts_never_have_more_than_the_steps_budget(tmp_path: Path, settings: dict[str, Any]) -> None:
+    env = {"task": "register(low=30, high=40)", "budget": 8}
+    shaper = "adaptthink(closer='=', no_think='=', think='1', attempts=1, no_think_budget=20)"
+    args = arguments(tmp_path, env_settings=env, shaper=shaper, steps=2, save_trajectories=True, **settings)
+    grpo.main(args)
+    for step, most in enumerate((8, 6 if settings else 8)):
+        lines = (tmp_path / f"trajectories/step-{step:06d}.jsonl").read_text().splitlines()
+        assert max(json.loads(line)["length"] for line in lines) == most
+
+
 def test_budget_or_schedule(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--budget 9 and --schedule constant"):
         grpo.main(arguments(tmp_path, budget=9, schedule="constant(budget=3)"))

@@ -348,6 +348,11 @@ def test_a_schedule_sets_the_budget(tmp_path: Path, arguments: Callable[..., ppo
     assert [line["length"] for line in metrics(tmp_path / "run")] == pytest.approx([4, 9], abs=1)
 
 
+def test_a_start_has_no_more_than_the_steps_budget(tmp_path: Path, arguments: Callable[..., ppo.Args]) -> None:
+    ppo.main(arguments(schedule="listed([4, 9], each=1)", shaper=Stateful(option={"budget": 6}), group=2))
+    assert [line["length"] for line in metrics(tmp_path / "run")] == pytest.approx([4, 6], abs=1)
+
+
 def test_invalid_attempts_are_counted_and_left_out(
     tmp_path: Path, blank: str, arguments: Callable[..., ppo.Args]
 ) -> None:
