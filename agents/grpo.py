@@ -130,7 +130,9 @@ def main(args: Args) -> None:
     for part in stateful.values():
         if hasattr(part, "begin"):
             part.begin(envs[0].unwrapped.task)  # type: ignore[attr-defined]
-    first = restore(found[1], optimizer, stateful) if found else 0
+    first = found[1]["step"] if found else 0
+    if found:
+        checkpoint.restore(found[1], {"optimizer": optimizer, **stateful})
     log = RunLog(args.out, asdict(args), resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
     bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc=args.env, smoothing=0.1)
     for step in bar:
@@ -169,20 +171,10 @@ def main(args: Args) -> None:
         if args.save_trajectories:
             save_traces(f"{args.out}/trajectories/step-{step:06d}.jsonl", (t for g in tried for t in g))
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
-            states = {n: p.state_dict() for n, p in stateful.items() if hasattr(p, "state_dict")}
-            state = {"optimizer": optimizer.state_dict(), **states}
+            state = checkpoint.states({"optimizer": optimizer, **stateful})
             checkpoint.save(args.out, step + 1, model, policy.tokenizer, state, args.keep)
     log.close()
     print(f"model: {checkpoint.steps(args.out)[-1]}")
-
-
-def restore(state: dict[str, Any], optimizer: Any, stateful: dict[str, Any]) -> int:
-    """Put everything back to where a checkpoint was made; the step that comes next."""
-    optimizer.load_state_dict(state["optimizer"])
-    for name, part in stateful.items():
-        if name in state:
-            part.load_state_dict(state[name])
-    return int(state["step"])
 
 
 def check(args: Args) -> None:

@@ -149,10 +149,9 @@ def main(args: Args) -> None:
     for part in (curriculum, shaper):
         if hasattr(part, "begin"):
             part.begin(envs[0].unwrapped.task)  # type: ignore[attr-defined]
-    state: dict[str, Any] = found[1] if found else {"step": 0}
-    for name in (name for name in stateful if name in state):
-        stateful[name].load_state_dict(state[name])
-    first = state["step"]
+    first = found[1]["step"] if found else 0
+    if found:
+        checkpoint.restore(found[1], stateful)
     log = RunLog(args.out, asdict(args), resume_at=first, tensorboard=args.tensorboard, wandb=args.wandb)
     bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc=args.env, smoothing=0.1)
     for step in bar:
@@ -180,7 +179,7 @@ def main(args: Args) -> None:
         if args.save_trajectories:
             save_traces(f"{args.out}/trajectories/step-{step:06d}.jsonl", (t for g in batch for t in g))
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
-            state = {n: part.state_dict() for n, part in stateful.items() if hasattr(part, "state_dict")}
+            state = checkpoint.states(stateful)
             checkpoint.save(args.out, step + 1, model, policy.tokenizer, state, args.keep)
     log.close()
     print(f"model: {checkpoint.steps(args.out)[-1]}")

@@ -63,6 +63,24 @@ def newest(out: str | Path) -> tuple[Path, dict[str, Any]] | None:
         raise UserError(f"cannot resume from {found[-1]}: {error}; delete that folder to go back one") from error
 
 
+def states(parts: dict[str, Any]) -> dict[str, Any]:
+    """What `restore` wants of these: the state of each that has one, and what they are."""
+    own = {name: part.state_dict() for name, part in parts.items() if hasattr(part, "state_dict")}
+    return {**own, "kinds": {name: _kind(part) for name, part in parts.items()}}
+
+
+def restore(state: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Put every part back to where the checkpoint was made; a UserError where it is another part now."""
+    kinds = state.get("kinds", {})  # older checkpoints have none
+    for name, part in parts.items():
+        was, now, own = kinds.get(name), _kind(part), state.get(name)
+        if was not in (None, now) or (own and not hasattr(part, "load_state_dict")):
+            was = was or "one that has a state"
+            raise UserError(f"--resume: this run began with another --{name} ({was}, now {now}): give the same again")
+        if own:
+            part.load_state_dict(own)
+
+
 def start(out: str | Path, *, resume: bool) -> tuple[Path, dict[str, Any]] | None:
     """What a run in ``out`` begins from: the newest checkpoint, or None. Sweeps what a kill left half-written.
 
@@ -73,6 +91,12 @@ def start(out: str | Path, *, resume: bool) -> tuple[Path, dict[str, Any]] | Non
     for left in Path(out).glob(".step-*"):
         shutil.rmtree(left, ignore_errors=True)
     return newest(out)
+
+
+def _kind(part: Any) -> str:
+    """Its type, and those of the terms of a sum."""
+    terms = ", ".join(map(_kind, getattr(part, "shapers", ())))
+    return type(part).__name__ + (f" of {terms}" if terms else "")
 
 
 def _drop(folder: Path) -> None:

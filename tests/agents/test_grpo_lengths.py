@@ -87,6 +87,14 @@ def test_resume_with_a_shapers_state_is_exact(tmp_path: Path, shaper: str) -> No
     assert len({(line["reward"], line["length"]) for line in log(tmp_path / "whole")}) > 2
 
 
+@pytest.mark.parametrize("other", [{}, {"shaper": "adaptthink"}, {"shaper": "hapo", "curriculum": "epochs"}])
+def test_resume_with_other_parts_is_one_line(tmp_path: Path, other: dict[str, Any]) -> None:
+    grpo.main(arguments(tmp_path, steps=1, shaper="hapo"))
+    name = "curriculum" if "curriculum" in other else "shaper"
+    with pytest.raises(UserError, match=f"^--resume: this run began with another --{name} "):
+        grpo.main(arguments(tmp_path, steps=2, resume=True, **other))
+
+
 @pytest.mark.parametrize("env", ["LongCoT-v0", "Delethink-v0"])
 def test_a_schedule_sets_the_budget_of_each_step(tmp_path: Path, env: str) -> None:
     windows = {"task": POOL, "chunk": 12, "carry": 6, "head": 0} if env == "Delethink-v0" else {"task": POOL}

@@ -14,8 +14,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+from reasongym import parts
 from reasongym.algos import checkpoint
 from reasongym.core import UserError
+from reasongym.shaping import Truth
 from reasongym.tokenizer import ByteTokenizer, load
 
 
@@ -120,6 +122,34 @@ def test_a_broken_checkpoint_is_named_in_one_error(tmp_path: Path, model: Any, d
         file.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "text": b"not a checkpoint"}[damage])
     with pytest.raises(UserError, match="cannot resume from .*step-000002"):
         checkpoint.newest(tmp_path)
+
+
+RESUMED = [
+    ("hapo", ""),
+    ("hapo", "adaptthink"),
+    ("weighted(terms=[(1.0, 'hapo')])", "weighted(terms=[(1.0, 'cort')])"),
+    ("cosine", "hapo"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), RESUMED)
+def test_a_state_goes_back_to_the_same_part_only(before: str, after: str) -> None:
+    was, now = (parts.make("rewards", spec) if spec else Truth() for spec in (before, after))
+    state = checkpoint.states({"shaper": was, "curriculum": parts.make("curriculum", "uniform")})
+    checkpoint.restore(state, {"shaper": parts.make("rewards", before)})
+    with pytest.raises(
+        UserError, match=r"^--resume: this run began with another --shaper \(.+\): give the same again$"
+    ):
+        checkpoint.restore(state, {"shaper": now})
+
+
+def test_an_older_state_without_kinds_goes_back_too() -> None:
+    shaper = parts.make("rewards", "hapo")
+    checkpoint.restore({"step": 3, "shaper": {"lengths": {"a": 2.0}, "counts": {"a": 1}}}, {"shaper": shaper})
+    assert shaper.lengths == {"a": 2.0}
+    checkpoint.restore({"step": 3, "shaper": {}}, {"shaper": Truth()})  # nothing to load
+    with pytest.raises(UserError, match="another --shaper"):
+        checkpoint.restore({"step": 3, "shaper": {"lengths": {}}}, {"shaper": Truth()})
 
 
 @pytest.mark.parametrize("value", [np.float64(1.0), np.zeros(2), Path("x")], ids=lambda x: type(x).__name__)
