@@ -226,10 +226,11 @@ def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: An
     for extra in range(args.dynamic + 1):
         problems = curriculum.problems(task, rng, args.prompts - len(batch))
         starts = [part.starts(problems, args.group) for part in (curriculum, shaper) if hasattr(part, "starts")]
-        for number, part in enumerate((curriculum, shaper) if extra == 0 else ()):
-            # after the problems are known, so that a part may probe just these, and before they are attempted
-            if hasattr(part, "probe") and (asked := part.probe(step)) is not None:
-                part.observe(attempt(*asked, stream=PROBES + 2 * step + number))
+        for number, part in enumerate((curriculum, shaper)):
+            # before the problems are attempted; in a later round only a part that was just told of them may ask
+            asks = hasattr(part, "probe") and (extra == 0 or hasattr(part, "starts"))
+            if asks and (asked := part.probe(step)) is not None:
+                part.observe(attempt(*asked, stream=PROBES * (extra + 1) + 2 * step + number))
         new = attempt(problems, args.group, (args.dynamic + 1) * step + extra, starts)
         kept = informative(shaper(new)) if args.dynamic else np.ones(len(new), bool)
         tried += new

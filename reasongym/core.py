@@ -290,7 +290,8 @@ class Shaper(Protocol):
 
     It may also have ``begin(task)`` (once, before the first step of a run), ``starts(problems, G)`` (reset options,
     one for each attempt), ``probe(step)`` (problems and attempts to make besides, or None) with ``observe(batch)``,
-    ``figures()`` for the log, and ``state_dict`` with ``load_state_dict``.
+    ``figures()`` for the log, and ``state_dict`` with ``load_state_dict``. A part is asked to probe once a step; one
+    with ``starts`` in each round of dynamic sampling, since it has just been told of new problems.
     """
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]: ...  # [P, G]

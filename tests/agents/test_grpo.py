@@ -432,7 +432,8 @@ def test_probes_and_steps_have_random_streams_of_their_own(arguments: Callable[.
     envs = cli.make_envs(args.env, 4, SHORT)
     for step in range(4):
         grpo.collect(args, Keys("7", "bytes"), envs, Stateful(), Stateful(), step)  # type: ignore[arg-type]
-    assert len(set(keys)) == len(keys) == 4 * 3 * 16 + 2 * 2 * 6
+    assert len(set(keys)) == len(keys) == 4 * 3 * 16 + 2 * 3 * 2 * 6  # two of the steps probe, in each round
+    assert {key[0] for key in keys} >= {grpo.PROBES + 2, grpo.PROBES + 3}  # as without further rounds
 
 
 def odd_ones_differ(request: Any) -> str:

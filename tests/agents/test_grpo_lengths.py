@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from reasongym import UserError
+from reasongym import UserError, parts
 from reasongym.agents import grpo
 from reasongym.report.log import read_log
 from reasongym.rewards.laser import METHODS
@@ -85,6 +86,29 @@ def test_resume_with_a_shapers_state_is_exact(tmp_path: Path, shaper: str) -> No
     grpo.main(arguments(tmp_path / "halves", steps=4, resume=True, **settings))
     assert log(tmp_path / "halves") == log(tmp_path / "whole")
     assert len({(line["reward"], line["length"]) for line in log(tmp_path / "whole")}) > 2
+
+
+def test_adaptthink_knows_every_problem_of_dynamic_sampling(tmp_path: Path) -> None:
+    """Of an endless task, in each round; so that a run that is resumed has the same references."""
+    shaper = "adaptthink(closer='=', no_think='=', think='1', attempts=2, delta=0.0)"
+    env = {"task": "register(low=6, high=8)", "budget": 24}
+    settings = {"shaper": shaper, "advantage": "identity", "env_settings": env, "dynamic": 2, "save_every": 2}
+    grpo.main(arguments(tmp_path / "whole", steps=4, save_trajectories=True, **settings))
+    grpo.main(arguments(tmp_path / "halves", steps=2, **settings))
+    grpo.main(arguments(tmp_path / "halves", steps=4, resume=True, **settings))
+    assert log(tmp_path / "halves") == log(tmp_path / "whole")
+    lines = [line for path in (tmp_path / "whole/trajectories").iterdir() for line in path.read_text().splitlines()]
+    state = torch.load(tmp_path / "whole/step-000004/trainer.pt")["shaper"]
+    assert len(lines) > 4 * 2 * 4 and set(state["reference"]) == {json.loads(line)["id"] for line in lines}
+
+
+@pytest.mark.parametrize("dynamic", [0, 2])
+def test_a_monitored_set_is_probed_once_a_step(tmp_path: Path, dynamic: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shaper = parts.make("rewards", "laser/laser-d(target=8, stride=4, limit=24, monitor=3, attempts=2, every=1)")
+    observed: list[int] = []
+    monkeypatch.setattr(shaper, "observe", lambda batch: observed.append(len(batch)))
+    grpo.main(arguments(tmp_path, shaper=shaper, dynamic=dynamic))
+    assert observed == [3] * 3
 
 
 @pytest.mark.parametrize("other", [{}, {"shaper": "adaptthink"}, {"shaper": "hapo", "curriculum": "epochs"}])
