@@ -14,7 +14,8 @@ def close_repeats(ids: Sequence[int]) -> bool:
     n = 2, 3, 4 for fewer than 30, 100 or more tokens. The n-gram must stand there twice (three times in 200 tokens or
     more), two of them closer than a third of the text; or any 2n-gram stands there twice.
 
-    Source: hkust-nlp/Laser ``verl/utils/reward_score/compute_unique_tokens.py``. Differs: none in what it finds.
+    Source: hkust-nlp/Laser ``verl/utils/reward_score/compute_unique_tokens.py``. Differs: none in what it finds in a
+    list of ids. The official rewards give it a tensor, whose n-grams are never equal: there it finds nothing.
     """
     if len(ids) <= 8:
         return False

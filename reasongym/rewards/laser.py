@@ -22,8 +22,9 @@ Source: arXiv 2505.15612, equation 2, Table 2 and section 5; hkust-nlp/Laser
 2504.01296; efficient: arXiv 2502.04463; Kimi k1.5: arXiv 2501.12599.
 Differs: l1-max has the sign of L1's own code, where Table 2 prints the other; alone in its group, an attempt has no
 one to be compared with (efficient: half the penalty, kimi: none), where the code's mean of 0 or its span from 0 to 1
-makes the penalty grow with L. ``compat="official"`` brings these back, and the check for repetition that the code puts
-before laser-de's bonus. The code writes all rewards at the last sample's length, which no sum over tokens can tell.
+makes the penalty grow with L. ``compat="official"`` brings these back. ``no_repeats=True`` is the check for repetition
+that the code means to put before laser-de's bonus; there it is given a tensor, in which it never finds any. The code
+writes all rewards at the last sample's length, which no sum over tokens can tell.
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ class ByDifficulty:
     into bands by their share of right attempts; a band's target is the shortest candidate at which the coverage (the
     share of *all* its attempts that are no longer) leaves one expected right attempt: `adapted`. Training groups
     fall into the same bands by their own share. Until something was observed, every target is ``base.target``.
+    ``no_repeats`` withholds laser-de's bonus from wrong answers that go round in circles (`close_repeats`).
 
     Source: arXiv 2505.15612 section 5.2; ``_choose_target_length``, ``compute_length_reward_larse_d`` and ``_de``.
     Differs: ``rounding="paper"`` is the default (the code's is ``"official"``: 5 / 2 / 1 right attempts of 8 instead
@@ -175,7 +177,8 @@ class ByDifficulty:
     every: int = 20
     level: int = 0
     seed: int = 0
-    compat: Compat = None
+    no_repeats: bool = False
+    compat: Compat = None  # the code does nothing else here, but for ``rounding``
     targets: list[int | None] | None = field(default=None, init=False)  # of BANDS; None: the batch's longest
     _set: list[Problem] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -241,7 +244,7 @@ class ByDifficulty:
     def _explores(self, batch: Batch, c: Columns, fits: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Parsed, wrong, and longer than the target: laser-de lets these think on."""
         explores = c.answered & ~c.right & ~fits
-        if self.compat:
+        if self.no_repeats:
             for p, g in np.argwhere(explores):
                 segments = batch[p][g].segments
                 ids = [i for s in segments for i, own in zip(s.ids, s.mask, strict=True) if own]

@@ -36,7 +36,7 @@ EPISODE = [
 GROUP = [
     *(f"laser(method={name!r}, target=20)" for name in ("efficient", "kimi")),
     *(f"laser(method={name!r}, target=20, stride=10, limit=90, monitor=3)" for name in ("laser-d", "laser-de")),
-    "laser(method='laser-de', target=20, compat='official')",
+    "laser(method='laser-de', target=20, compat='official', no_repeats=True)",
     "long2short",
     *(f"autothink(stage={stage})" for stage in (1, 2, 3)),
     "autothink(compat='official')",
