@@ -187,6 +187,8 @@ class ByDifficulty:
             raise UserError(f"laser: rounding={self.rounding!r} must be 'paper' or 'official'")
         if min(self.stride, self.limit, self.attempts, self.every) < 1 or self.monitor < 0:
             raise UserError("laser: stride, limit, attempts and every must be positive, monitor 0 or more")
+        if self.base.target > self.limit:
+            raise UserError(f"laser: target={self.base.target} is above limit={self.limit}: no target could be found")
 
     def __call__(self, batch: Batch) -> Floats:
         c = columns(batch)

@@ -279,6 +279,8 @@ def test_a_score_below_one_is_not_right() -> None:
         ({"compat": "saturn"}, "compat='saturn'"),
         ({"method": "laser-d", "rounding": "up"}, "rounding='up'"),
         ({"method": "laser-d", "every": 0}, "must be positive"),
+        ({"method": "laser-d", "target": 20000}, "target=20000 is above limit=16384"),
+        ({"method": "laser-de", "target": 9, "limit": 8}, "target=9 is above limit=8"),
         ({"method": "thinkprune", "targets": (0,)}, "targets"),
     ],
 )
