@@ -292,6 +292,7 @@ class ShapeReward(
 ):
     """Pay by an `EpisodeShaper` instead of the truth; the verdict stays in ``info``.
 
+    A shaper that learns (hapo, thinkprune) learns from each episode as soon as it is paid: one update an episode.
     Shapers that need a group or a batch cannot be a wrapper: give them to an agent.
     """
 
@@ -308,6 +309,7 @@ class ShapeReward(
         if (terminated or truncated) and info["valid"]:
             end = Trajectory(info["problem"], [], info["text"], info["verdict"], truncated, info)
             reward = self.shaper.score(end)
+            self.shaper.update([[end]])
         return obs, float(reward), terminated, truncated, info
 
 

@@ -626,6 +626,18 @@ def test_shape_reward_leaves_invalid_ends_alone() -> None:
     assert math.isnan(e.step("4")[1])
 
 
+@pytest.mark.parametrize(
+    ("shaper", "rewards"),
+    [("hapo", [1, 1 + math.cos(math.pi / 4), 0.3]), ("laser(method='thinkprune', targets=(4, 1), every=2)", [1, 1, 0])],
+)
+def test_shape_reward_lets_a_shaper_learn_from_each_episode(shaper: str, rewards: list[float]) -> None:
+    e, paid = ShapeReward(env(), shaper), []
+    for answer in (ids("4", "end"), "4", ids("4", "end")):  # two tokens, one, two
+        e.reset(options={"problem": Problem.of("2+2", "4")})
+        paid.append(e.step(answer)[1])
+    assert paid == pytest.approx(rewards)
+
+
 class NeedsABatch:
     def __call__(self, batch: Any) -> Any: ...
     def update(self, batch: Any) -> None: ...
