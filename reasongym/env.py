@@ -81,6 +81,10 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
     ) -> None:
         if score not in ("trace", "window"):
             raise UserError(f"score={score!r} must be 'trace' or 'window'")
+        if answer_after is not None and (not isinstance(answer_after, str) or not answer_after):
+            raise UserError(
+                f"answer_after={answer_after!r} must be a text; leave it out to verify all, or quote a number"
+            )
         mine = _route(settings, {"tasks": task, "thinking": thinking})
         self.task: Task = parts.make("tasks", task, **mine["tasks"])
         self.thinking: Thinking = parts.make("thinking", thinking, **mine["thinking"])

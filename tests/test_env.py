@@ -407,6 +407,12 @@ def test_the_last_info_says_whether_it_thought(answer_after: str | None, prefix:
     assert (last["mode"], last["closer"], last["prefix"]) == (mode, answer_after or "</think>", prefix)
 
 
+@pytest.mark.parametrize("wrong", ["", 4, ("=",)])
+def test_answer_after_is_a_text(wrong: Any) -> None:
+    with pytest.raises(UserError, match=r"^answer_after=.* must be a text"):
+        ReasoningEnv(Says(), answer_after=wrong)
+
+
 def test_score_trace_or_window() -> None:
     for score, judged in (("trace", "<1234567="), ("window", "<167=")):
         task = Says()

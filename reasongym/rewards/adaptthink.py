@@ -53,8 +53,9 @@ class AdaptThink:
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1 or self.attempts < 1:
             raise UserError(f"adaptthink: share={self.share} must be in [0, 1], attempts={self.attempts} 1 or more")
-        if not self.no_think or not self.think:
-            raise UserError("adaptthink: think and no_think are forced first tokens: neither may be empty")
+        for name in ("think", "no_think", "closer", "opener"):
+            if not isinstance(text := getattr(self, name), str) or not text.strip():
+                raise UserError(f"adaptthink: {name}={text!r} must be a text that is not empty")
 
     def __call__(self, batch: Batch) -> NDArray[np.float64]:
         r = self._correct(batch)

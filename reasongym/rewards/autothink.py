@@ -71,6 +71,8 @@ class AutoThink:
             raise UserError(f"autothink: gamma={self.gamma} must be in [0, 1]; slope, alpha and beta 0 or more")
         if self.compat not in (None, "official"):
             raise UserError(f"autothink: compat={self.compat!r} must be None or 'official'")
+        if not isinstance(self.closer, str) or not self.closer.strip():
+            raise UserError(f"autothink: closer={self.closer!r} must be a text such as {CLOSER!r}")
 
     def __call__(self, batch: Batch) -> Floats:
         c = columns(batch)

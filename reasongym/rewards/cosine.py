@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +34,9 @@ class Cosine(EpisodeShaper):
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise UserError(f"cosine: limit={self.limit} must be 1 token or more")
+        for name, ends in (("right", self.right), ("wrong", self.ends)):
+            if not isinstance(ends, list | tuple) or len(ends) != 2 or not all(isinstance(end, Real) for end in ends):
+                raise UserError(f"cosine: {name}={ends!r} must be two numbers, such as (1.0, 0.5)")
         if self.compat not in (None, "official"):
             raise UserError(f"cosine: compat={self.compat!r} must be None or 'official'")
 

@@ -26,8 +26,9 @@ class Format(EpisodeShaper):
     marks: Sequence[str] = ("\n</think>\n",)
 
     def __post_init__(self) -> None:
-        if isinstance(self.marks, str) or not self.marks or not all(self.marks):
-            raise UserError(f"format: marks={self.marks!r} must be a list of strings, none of them empty")
+        marks = self.marks
+        if not isinstance(marks, list | tuple) or not marks or not all(m and isinstance(m, str) for m in marks):
+            raise UserError(f"format: marks={marks!r} must be a list of strings, none of them empty")
 
     def score(self, trajectory: Trajectory) -> float:
         return float(self([[trajectory]])[0, 0])

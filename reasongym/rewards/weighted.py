@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class Weighted:
     shapers: list[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.terms, list | tuple) or not all(map(_is_term, self.terms)):
+            raise UserError(f"weighted: terms={self.terms!r} must be a list of pairs such as (1.0, 'format')")
         self.shapers = [Truth() if shaper == "truth" else parts.make("rewards", shaper) for _, shaper in self.terms]
         if not self.shapers:
             raise UserError("weighted: terms is empty; give it pairs such as (1.0, 'format')")
@@ -49,6 +52,13 @@ class Weighted:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for i, own in state.items():
             self.shapers[int(i)].load_state_dict(own)
+
+
+def _is_term(pair: Any) -> bool:
+    """A weight and a shaper, or a string that makes one."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    return isinstance(pair[0], Real) and (isinstance(pair[1], str) or callable(pair[1]))
 
 
 class WeightedEpisodes(Weighted, EpisodeShaper):

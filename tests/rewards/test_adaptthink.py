@@ -235,7 +235,9 @@ def test_another_closer_behind_a_prefix(prefix: str, answer_after: str) -> None:
     assert AutoThink(stage=2, closer="[/THINK]")(batch)[0].tolist() == [2, 1]
 
 
-@pytest.mark.parametrize("kw", [{"share": 1.5}, {"attempts": 0}, {"think": ""}])
+@pytest.mark.parametrize(
+    "kw", [{"share": 1.5}, {"attempts": 0}, {"think": ""}, {"closer": ""}, {"opener": " "}, {"no_think": 4}]
+)
 def test_refusals(kw: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="adaptthink"):
         AdaptThink(**kw)

@@ -169,7 +169,9 @@ def test_degenerate_replies(after: str, pays: float) -> None:
     assert AutoThink(stage=2)(batch)[0].tolist() == [-1, 2, 0]  # it is not in the paper
 
 
-@pytest.mark.parametrize("kw", [{"stage": 4}, {"gamma": 1.5}, {"alpha": -1}, {"compat": "verl"}])
+@pytest.mark.parametrize(
+    "kw", [{"stage": 4}, {"gamma": 1.5}, {"alpha": -1}, {"compat": "verl"}, {"closer": ""}, {"closer": 4}]
+)
 def test_refusals(kw: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="autothink"):
         AutoThink(**kw)
