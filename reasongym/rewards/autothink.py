@@ -73,6 +73,10 @@ class AutoThink:
             raise UserError(f"autothink: compat={self.compat!r} must be None or 'official'")
         if not isinstance(self.closer, str) or not self.closer.strip():
             raise UserError(f"autothink: closer={self.closer!r} must be a text such as {CLOSER!r}")
+        words = self.guard_words
+        if not isinstance(words, list | tuple) or not all(w and isinstance(w, str) for w in words):
+            raise UserError(f"autothink: guard_words={words!r} must be a list of words")
+        object.__setattr__(self, "guard_words", tuple(w.lower() for w in words))  # as the text that they are sought in
 
     def __call__(self, batch: Batch) -> Floats:
         c = columns(batch)

@@ -154,6 +154,7 @@ def test_a_long_reply_is_guarded_too_and_counts_as_think() -> None:
     shaper = AutoThink(stage=2, guard_tokens=49)
     assert shaper(one(long, brief))[0].tolist() == [1, 2]
     assert AutoThink(guard_tokens=49)(one(long, long, long, brief))[0].tolist() == [0.5, 0.5, 0.5, 2]
+    assert AutoThink(stage=2, guard_words=("Wait",))(one(short(1, text=NO_THINK + "wait")))[0, 0] == 1
     assert AutoThink(guard_words=())(one(short(1, text=NO_THINK + "wait"), think(1)))[0].tolist() == [2, 1]
 
 
@@ -170,7 +171,16 @@ def test_degenerate_replies(after: str, pays: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "kw", [{"stage": 4}, {"gamma": 1.5}, {"alpha": -1}, {"compat": "verl"}, {"closer": ""}, {"closer": 4}]
+    "kw",
+    [
+        {"stage": 4},
+        {"gamma": 1.5},
+        {"alpha": -1},
+        {"compat": "verl"},
+        {"closer": ""},
+        {"closer": 4},
+        {"guard_words": "wait"},
+    ],
 )
 def test_refusals(kw: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="autothink"):
