@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasongym import parts
-from reasongym.core import Batch, Shaper, Trajectory, UserError
+from reasongym.core import Batch, Shaper, Task, Trajectory, UserError
 from reasongym.shaping import EpisodeShaper, Truth
 
 
@@ -38,6 +38,11 @@ class Weighted:
             if any(hasattr(shaper, hook) for hook in ("starts", "probe")):
                 raise UserError(f"weighted: {type(shaper).__name__} starts or probes episodes: use it alone")
 
+    def begin(self, task: Task) -> None:
+        for shaper in self.shapers:
+            if hasattr(shaper, "begin"):
+                shaper.begin(task)
+
     def __call__(self, batch: Batch) -> NDArray[np.float64]:
         paid = [weight * shaper(batch) for (weight, _), shaper in zip(self.terms, self.shapers, strict=True)]
         return np.asarray(sum(paid[1:], start=paid[0]))
@@ -45,6 +50,11 @@ class Weighted:
     def update(self, batch: Batch) -> None:
         for shaper in self.shapers:
             shaper.update(batch)
+
+    def figures(self) -> dict[str, float]:
+        """Those of all terms, for the log."""
+        told = (shaper.figures() for shaper in self.shapers if hasattr(shaper, "figures"))
+        return {key: value for figures in told for key, value in figures.items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {str(i): s.state_dict() for i, s in enumerate(self.shapers) if hasattr(s, "state_dict")}

@@ -13,7 +13,7 @@ from reasongym import Problem, UserError, parts
 from reasongym.rewards.cosine import Cosine
 from reasongym.rewards.format import Format
 from reasongym.rewards.weighted import Weighted, make
-from reasongym.shaping import EpisodeShaper
+from reasongym.shaping import EpisodeShaper, Truth
 from tests.rewards.attempts import attempt, group, one
 
 AT = [0, 250, 500, 750, 1000]
@@ -107,6 +107,21 @@ def test_a_sum_keeps_the_state_of_its_terms() -> None:
     shaper.update([group([1], [10])])
     again.load_state_dict(shaper.state_dict())
     assert again([group([1], [20])])[0, 0] == shaper([group([1], [20])])[0, 0] == pytest.approx(1.3)
+
+
+class Begun(Truth):
+    """Keeps the task that it is told."""
+
+    def begin(self, task: Any) -> None:
+        object.__setattr__(self, "task", task)
+
+
+def test_a_sum_hands_on_what_its_terms_are_told_and_tell() -> None:
+    begun = Begun()
+    shaper = make(terms=[(1.0, begun), (1.0, "hapo")])
+    shaper.begin("a task")  # type: ignore[arg-type]
+    shaper.update([group([1], [10])])
+    assert vars(begun) == {"task": "a task"} and shaper.figures() == {"history": 10.0}
 
 
 @pytest.mark.parametrize(
