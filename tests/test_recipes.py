@@ -19,6 +19,7 @@ pytest.importorskip("tyro")
 
 from reasongym import cli, parts
 from reasongym.agents import grpo, redi, router, sft, spectrum
+from reasongym.core import FiniteTask
 from reasongym.rewards.autothink import ELLIPSIS
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "papers"
@@ -74,6 +75,12 @@ def test_mr_rlvr_poses_masks_and_order_in_its_first_stage_alone() -> None:
         "stage1": (True, True),
         "stage2": (False, False),
     }
+
+
+@pytest.mark.parametrize("command", ["adaptthink paper", "hapo paper", "laser paper", "mr_rlvr stage2"])
+def test_what_the_paper_does_in_epochs_is_done_in_epochs(command: str) -> None:
+    args = parsed(command)
+    assert args.curriculum == "epochs" and isinstance(parts.make("tasks", args.env_settings["task"]), FiniteTask)
 
 
 def test_dry_run_prints_the_resolved_arguments(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ PAPER = """
   --env LongCoT-v0 --env.task "math(source='agentica-org/DeepScaleR-Preview-Dataset', split='train')"
   --env.answer_after "</think>" --env.budget 16384
   --model deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B --device cuda --dtype bfloat16
-  --prompts 128 --group 16 --steps 314 --updates 1 --lr 2e-6 --warmup 0 --temperature 0.6
+  --curriculum epochs --prompts 128 --group 16 --steps 314 --updates 1 --lr 2e-6 --warmup 0 --temperature 0.6
   --advantage identity --ratio geometric --clip-low 0.2 --clip-high 0.2 --weight-decay 0.01
   --shaper "adaptthink(delta=0.05, share=0.5, attempts=16, no_think_budget=4096)"
   --out runs/papers/adaptthink-paper

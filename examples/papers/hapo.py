@@ -25,7 +25,7 @@ PAPER = """
     task='math(source=\\"agentica-org/DeepScaleR-Preview-Dataset\\", split=\\"train\\")', n=2000)"
   --env.answer_after "</think>" --env.budget 32768
   --model deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B --device cuda --dtype bfloat16
-  --prompts 8 --group 4 --steps 1250 --updates 1 --lr 1e-6 --warmup 0 --temperature 0.7
+  --curriculum epochs --prompts 8 --group 4 --steps 1250 --updates 1 --lr 1e-6 --warmup 0 --temperature 0.7
   --clip-low 0.2 --clip-high 0.2 --kl 0.04 --loss-norm token --shaper "hapo(weight=1.0)"
   --out runs/papers/hapo-paper
 """

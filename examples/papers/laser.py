@@ -25,7 +25,7 @@ PAPER = """
   --env LongCoT-v0 --env.task "math(source='agentica-org/DeepScaleR-Preview-Dataset', split='train')"
   --env.answer_after "</think>" --env.budget 16384
   --model deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B --device cuda --dtype bfloat16
-  --prompts 128 --group 8 --steps 1575 --updates 2 --lr 1e-6 --warmup 0 --temperature 0.6
+  --curriculum epochs --prompts 128 --group 8 --steps 1575 --updates 2 --lr 1e-6 --warmup 0 --temperature 0.6
   --clip-low 0.2 --clip-high 0.28 --kl 0.001 --entropy 0.001 --loss-norm token
   --shaper "laser/laser-d(target=4096, alpha=0.5, monitor=500, attempts=8, every=20)"
   --out runs/papers/laser-paper

@@ -40,7 +40,8 @@ ANSWERS = f"""
 """
 
 # 20,000 samples, three epochs. The paper's data is not public (DeepTheorem and DeepMath, rewritten and annotated by
-# larger models): here, MATH's own solutions, cut and masked by rule. Not stated: how many slots are asked for.
+# larger models): here, MATH's own solutions, cut and masked by rule, and as many draws as three epochs have samples: a
+# mixture has no list to go through. Not stated: how many slots are asked for.
 competition = "math(source='DigitalLearningGmbH/MATH-lighteval', split='train', answer_field=None)"
 STAGE1 = f"""
   --env LongCoT-v0 {mixture(competition, "by='sentence', least=7", "by='sentence'")} --env.budget 4096
@@ -54,7 +55,7 @@ STAGE1 = f"""
 STAGE2 = f"""
   --env LongCoT-v0 --env.task {shlex.quote(f"pool(task={competition!r}, n=5000)")} --env.budget 4096
   --model runs/papers/mr-rlvr-paper-stage1/step-000117 --device cuda --dtype bfloat16
-  --prompts 512 --group 16 --steps 29 --updates 8 --lr 1e-6 --warmup 0 --temperature 1.0
+  --curriculum epochs --prompts 512 --group 16 --steps 29 --updates 8 --lr 1e-6 --warmup 0 --temperature 1.0
   --clip-low 0.2 --clip-high 0.2 --kl 0.001
   --out runs/papers/mr-rlvr-paper-stage2
 """
