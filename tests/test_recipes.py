@@ -83,6 +83,13 @@ def test_what_the_paper_does_in_epochs_is_done_in_epochs(command: str) -> None:
     assert args.curriculum == "epochs" and isinstance(parts.make("tasks", args.env_settings["task"]), FiniteTask)
 
 
+def test_the_third_experiment_of_open_rs_asks_for_english() -> None:
+    """knoveleng/open-rs ``recipes/grpo.yaml``: ``system_prompt``, doubled braces and all."""
+    system = parsed("open_rs paper").system
+    assert r"put your final answer within \boxed{{}} . The" in system
+    assert system.endswith("</answer>. Note that respond by English, NOT use other languages.")
+
+
 def test_dry_run_prints_the_resolved_arguments(tmp_path: Path) -> None:
     for words, group in (["paper", "--dry-run"], 8), (["paper", "--group", "4", "--dry-run"], 4):
         run = [sys.executable, FOLDER / "siri.py", *words]

@@ -28,6 +28,8 @@ MINIATURE = """
 """
 
 # One epoch of 314 steps, 16 attempts, 4K without a thought; before it the references, 16 attempts at 40,315 problems.
+# The math task ends each with "Please reason step by step, and put your final answer within \boxed{}."; there, nothing
+# is added to the problem.
 PAPER = """
   --env LongCoT-v0 --env.task "math(source='agentica-org/DeepScaleR-Preview-Dataset', split='train')"
   --env.answer_after "</think>" --env.budget 16384
