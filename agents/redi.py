@@ -19,6 +19,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -269,10 +271,12 @@ def text_of(side: Any) -> Any:
 
 
 def same_tokens(row: Row, side: str, tokenizer: Tokenizer) -> bool:
-    """Whether what was sampled last is part of the text also in this tokenizer."""
+    """Whether what was sampled last, behind any tool's output, is part of the text also in this tokenizer."""
     last = row[f"{side}_segments"][-1]
-    ids = [i for i, m in zip(last["ids"], last["mask"], strict=True) if m and i not in tokenizer.eos_ids]
-    return tokenizer.decode(ids).strip("\ufffd") in row[side]
+    own = [m and i not in tokenizer.eos_ids for i, m in zip(last["ids"], last["mask"], strict=True)]
+    runs = [[i for i, _ in run] for mine, run in groupby(zip(last["ids"], own, strict=True), itemgetter(1)) if mine]
+    ids = runs[-1] if runs else []
+    return max(last["ids"], default=0) < len(tokenizer) and tokenizer.decode(ids).strip("\ufffd") in text_of(row[side])
 
 
 # --- learning

@@ -445,6 +445,22 @@ def test_token_ids_of_another_tokenizer_are_refused(saved: str, arguments: Calla
         redi.main(arguments(data=saved))
 
 
+@pytest.mark.parametrize(
+    ("ids", "mask", "same"),
+    [
+        ([*b"Qab<1>cd", 256], [0, 1, 1, 0, 0, 0, 1, 1, 1], True),
+        ([*b"Qab<1>", 256], [0, 1, 1, 0, 0, 0, 1], True),  # only its end follows the tool's output
+        ([*b"Qab<1>xy", 256], [0, 1, 1, 0, 0, 0, 1, 1, 1], False),
+        ([81, 1000, 2000], [0, 1, 1], False),  # which the byte tokenizer decodes to nothing
+    ],
+)
+def test_what_was_sampled_behind_a_tools_output_tells_the_tokenizer(
+    ids: list[int], mask: list[int], same: bool
+) -> None:
+    given = row(chosen="ab<1>cd", chosen_segments=[{"ids": ids, "mask": mask}])
+    assert redi.same_tokens(given, "chosen", ByteTokenizer()) is same
+
+
 def test_attempts_without_a_pair_say_so(arguments: Callable[..., redi.Args]) -> None:
     class Easy(Register):
         def verify(self, problem: Problem, text: str) -> Verdict:
