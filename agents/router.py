@@ -33,7 +33,7 @@ from reasongym.algos.routing import (
     save_router,
     top_logits,
 )
-from reasongym.core import Sampling, Trajectory, UserError
+from reasongym.core import FiniteTask, Problem, Sampling, Trajectory, UserError
 from reasongym.evaluate import evaluate
 from reasongym.forks import GREEDY, Judge, Parting, by_answer, by_sentence
 from reasongym.policies.hf import HF
@@ -60,7 +60,7 @@ class Args:
     resume: bool = False
     """Go on with the labels and from the last validated epoch in --out."""
     problems: int = 512
-    """Answered by the large model for labels."""
+    """Answered by the large model for labels; of a finite task (`core.FiniteTask`) at most each one once."""
     shard: int = 128
     """Problems of one file of labels: so many are done again after a kill."""
     judge: str = "answer"
@@ -89,7 +89,8 @@ class Args:
     recall: float = 0.95
     """The threshold is the one with the fewest large tokens whose recall of divergent ones is this."""
     evaluate: int = 128
-    """New problems that small, large and routed model are asked at the end; 0 for none."""
+    """New problems that small, large and routed model are asked at the end; 0 for none. Of a finite task at most those
+    that --problems leaves, or, where it leaves none, any."""
     temperature: float = 0.0
     """Of the evaluation."""
     slots: int = 128
@@ -165,13 +166,24 @@ def write(path: Path, values: Any) -> None:
 
 def thoughts(args: Args, large: HF, envs: Sequence[Any], first: int, count: int) -> list[Trajectory]:
     """The large model's greedy answers that it finished; only right ones where the judge looks at answers."""
-    rng = np.random.default_rng((args.seed, 0, first))
-    problems = [envs[0].unwrapped.task.sample(rng, args.level) for _ in range(count)]
+    task, rng = envs[0].unwrapped.task, np.random.default_rng((args.seed, 0, first))
+    if isinstance(task, FiniteTask):
+        problems = listed(args, task)[first : first + count]
+    else:
+        problems = [task.sample(rng, args.level) for _ in range(count)]
     resets = [{"options": {"problem": p}} for p in problems]
     done = rollout(large, envs, resets, sampling=GREEDY, deterministic=True)  # so that a killed run resumes exactly
     if any(len(t.segments) > 1 for t in done):
         raise UserError(f"--env {args.env} resets the context: answers to be labelled must be in one window")
     return [t for t in done if t.valid and not t.truncated and (args.judge != "answer" or t.verdict.score >= 1)]
+
+
+def listed(args: Args, task: FiniteTask) -> list[Problem]:
+    """A finite task's problems of --level (all where none is), each once, in the order in which they are answered."""
+    task.sample(np.random.default_rng(), args.level)  # which refuses a level that the task says it does not have
+    order = np.random.default_rng((args.seed, 0)).permutation(len(task))
+    every = {problem.id: problem for problem in (task.problem(int(i)) for i in order)}.values()
+    return [problem for problem in every if args.level in (0, problem.level)] or list(every)
 
 
 def label(done: Sequence[Trajectory], small: HF, judge: Judge, args: Args, first: int = 0) -> Data:
@@ -320,8 +332,9 @@ def logits_of(network: Network, data: Data, embedding: nn.Module, args: Args) ->
 
 def compare(args: Args, small: HF, large: HF, envs: Sequence[Any], network: Network, threshold: float) -> None:
     """Accuracy, activated parameters and wall time of both models alone and of the routed pair, on new problems."""
-    rng = np.random.default_rng((args.seed, 2))
-    problems = [envs[0].unwrapped.task.sample(rng, args.level) for _ in range(args.evaluate)]
+    task, rng = envs[0].unwrapped.task, np.random.default_rng((args.seed, 2))
+    new = listed(args, task)[args.problems :][: args.evaluate] if isinstance(task, FiniteTask) else []
+    problems = new or [task.sample(rng, args.level) for _ in range(args.evaluate)]
     router = Learned(network.to(small.model.device))
     routed = Routed(small.model, large.model, router, threshold, small.tokenizer, slots=args.slots, system=args.system)
     sizes = [sum(p.numel() for p in model.parameters()) for model in (small.model, large.model)]

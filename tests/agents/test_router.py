@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from reasongym import cli
+from reasongym import cli, parts
 from reasongym.agents import router
 from reasongym.core import Problem, Sampling, Segment, Trajectory, UserError, Verdict
 from reasongym.evaluate import evaluate
@@ -125,6 +125,38 @@ def test_the_end_of_the_thought_and_what_others_wrote_are_not_labelled() -> None
     thought = Trajectory(Problem.of("^"), [segment], "", Verdict(1.0), False)
     data = router.label([thought], Closing(), lambda partings: [1] * len(partings), args())
     assert data["mismatch"].tolist()[1:] == [False, True] and len(data["label"]) == 3
+
+
+def test_a_finite_task_is_answered_once_and_evaluated_on_the_rest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else an answer that was learned from would also be held out."""
+    settings = {"task": "pool(task='register(low=6, high=10)', n=24)", "budget": 24}
+    given, large = args(env_settings=settings, problems=20, judge="tiny", evaluate=32, out=str(tmp_path)), HF("tiny")
+    envs, asked = cli.make_envs("LongCoT-v0", 8, settings, large.tokenizer), list[list[str]]()
+    answered = [t.problem.id for first in (0, 8, 16) for t in router.thoughts(given, large, envs, first, 8)]
+    assert len(set(answered)) == len(answered) > 10
+    assert router.thoughts(given, large, envs, 24, 8) == []  # there are no more
+
+    def watched(policy: Any, envs: Any, problems: list[Problem], **more: Any) -> Any:
+        asked.append([p.id for p in problems])
+        return evaluate(policy, envs, problems, **more)
+
+    monkeypatch.setattr(router, "evaluate", watched)
+    network = router.Network(router.Shape(96, 10, 8, 1, 1), 0)
+    router.compare(given, large, HF("tiny"), envs, network, 0.5)
+    order = [p.id for p in router.listed(given, envs[0].unwrapped.task)]  # type: ignore[attr-defined]
+    assert asked == [order[20:]] * 3
+
+
+def test_a_level_that_a_finite_task_does_not_have_is_refused(tmp_path: Path) -> None:
+    rows = [{"problem": str(n), "answer": "1", "level": 1 + n % 2} for n in range(6)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = parts.make("tasks", f"math(source='{tmp_path}/rows.jsonl')")
+    assert len(router.listed(args(), task)) == 6
+    assert {p.level for p in router.listed(args(level=2), task)} == {2}
+    with pytest.raises(UserError, match="has level 3"):
+        router.listed(args(level=3), task)
 
 
 # --- a run
