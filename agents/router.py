@@ -155,6 +155,9 @@ def labelled(args: Args, small: HF, large: HF, envs: Sequence[Any], judge: Judge
             count = min(args.shard, args.problems - first)
             write(path, label(thoughts(args, large, envs, first, count), small, judge, args, first))
         shards.append(torch.load(path, weights_only=True))
+    shards = [shard for shard in shards if shard]
+    if not shards:
+        raise UserError("the large model finished no answer (or no right one): nothing can be labelled")
     return {key: torch.cat([shard[key] for shard in shards]) for key in shards[0]}
 
 
@@ -187,7 +190,7 @@ def listed(args: Args, task: FiniteTask) -> list[Problem]:
 
 
 def label(done: Sequence[Trajectory], small: HF, judge: Judge, args: Args, first: int = 0) -> Data:
-    """Features and labels of every token of these answers but those that the judge left open.
+    """Features and labels of every token of these answers but those that the judge left open; empty without answers.
 
     A token is divergent (1) iff the small model's greedy choice, after the answer's own beginning, is another token and
     the judge says that it matters. Each is judged alone, never after another change.
@@ -208,7 +211,7 @@ def label(done: Sequence[Trajectory], small: HF, judge: Judge, args: Args, first
         partings += [Parting(thought, said, i, int(found["token"][i])) for i in places]
         parts.append(found)
     if not parts:
-        raise UserError("the large model finished no answer (or no right one): nothing can be labelled")
+        return {}
     data = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
     data["label"] = torch.zeros_like(data["token"])
     data["label"][data["mismatch"]] = torch.tensor(judge(partings), dtype=torch.long)

@@ -245,6 +245,18 @@ def test_patience_ends_the_training_and_the_best_weights_are_kept(small: str, tm
 # --- what goes wrong
 
 
+def test_a_shard_without_a_right_answer_ends_no_run(
+    done: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, tiny = args(out=str(tmp_path)), HF("tiny")
+    monkeypatch.setattr(router, "thoughts", lambda args, large, envs, first, count: done[:2] * (first == 32))
+    for _ in range(2):  # and again from the files
+        data = router.labelled(given, tiny, tiny, [], lambda partings: [])
+        assert len(data["label"]) == sum(t.length for t in done[:2]) and len(list(tmp_path.glob("labels/*"))) == 3
+    with pytest.raises(UserError, match="finished no answer"):
+        router.labelled(replace(given, problems=32), tiny, tiny, [], lambda partings: [])
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
