@@ -250,6 +250,11 @@ def train(args: Args, data: Data, embedding: nn.Module) -> tuple[Network, float]
     network = Network(shape, args.seed).to(args.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     learned, held = split(args, data)
+    if (data["label"] == 1).any() and not all((side["label"] == 1).any() for side in (learned, held)):
+        raise UserError(
+            f"--held-out {args.held_out} of --problems {args.problems}: on one side of the split no token is "
+            "divergent; raise either"
+        )
     weight = positive_weight(learned["label"].numpy() == 1, args.recall_factor)
     lossy = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(weight, device=args.device))
     file = Path(args.out, "state.pt")

@@ -245,6 +245,15 @@ def test_patience_ends_the_training_and_the_best_weights_are_kept(small: str, tm
 # --- what goes wrong
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_side_of_the_split_without_a_divergent_token_is_refused_before_training(side: int, tmp_path: Path) -> None:
+    given, data = args(out=str(tmp_path)), {"query": torch.arange(12), "hidden": torch.zeros(12, 96)}
+    data["label"] = torch.isin(data["query"], router.split(given, data)[side]["query"]).long()
+    with pytest.raises(UserError, match="--held-out .* of --problems 96: on one side"):
+        router.train(given, data, torch.nn.Embedding(258, 96))
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
 def test_a_shard_without_a_right_answer_ends_no_run(
     done: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
