@@ -23,6 +23,7 @@ from tqdm import tqdm
 from transformers import DynamicCache
 
 from reasongym import cli
+from reasongym.algos import checkpoint
 from reasongym.algos.routing import (
     Learned,
     Network,
@@ -137,7 +138,10 @@ def check(args: Args) -> None:
         raise UserError(
             f"--held-out {args.held_out} must be between 0 and 1, --recall {args.recall} above 0, at most 1"
         )
-    if Path(args.out, "labels").exists() and not args.resume:
+    labelled = Path(args.out, "labels").exists()
+    if checkpoint.steps(args.out) or (Path(args.out, "metrics.jsonl").exists() and not labelled):
+        raise UserError(f"{args.out} holds the run of another agent: choose another --out")
+    if labelled and not args.resume:
         raise UserError(f"{args.out} holds a run: add --resume, or choose another --out")
 
 

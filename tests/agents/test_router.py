@@ -285,6 +285,15 @@ def test_refusals(more: dict[str, Any], message: str, tmp_path: Path) -> None:
         router.main(args(out=str(tmp_path), **more))
 
 
+@pytest.mark.parametrize("left", ["metrics.jsonl", "step-000002/trainer.pt"])
+def test_the_folder_of_another_agents_run_is_left_alone(left: str, tmp_path: Path) -> None:
+    (tmp_path / left).parent.mkdir(exist_ok=True)
+    (tmp_path / left).write_text('{"step": 1}\n')
+    with pytest.raises(UserError, match="holds the run of another agent"):
+        router.main(args(out=str(tmp_path), resume=True))
+    assert (tmp_path / left).read_text() == '{"step": 1}\n'
+
+
 def test_equal_models_teach_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no token is labelled divergent"):
         router.main(args(out=str(tmp_path)))
