@@ -154,15 +154,36 @@ def labelled(args: Args, small: HF, large: HF, envs: Sequence[Any], judge: Judge
     folder.mkdir(parents=True, exist_ok=True)
     shards = []
     for first in tqdm(range(0, args.problems, args.shard), desc="labels"):
-        path = folder / f"{first:06d}.pt"
-        if not path.exists():
-            count = min(args.shard, args.problems - first)
-            write(path, label(thoughts(args, large, envs, first, count), small, judge, args, first))
-        shards.append(torch.load(path, weights_only=True))
+        path, count = folder / f"{first:06d}.pt", min(args.shard, args.problems - first)
+        shard = known(path, about(args, count))
+        if shard is None:
+            shard = label(thoughts(args, large, envs, first, count), small, judge, args, first)
+            write(path, shard | {"about": about(args, count)})
+        shards.append(shard)
     shards = [shard for shard in shards if shard]
     if not shards:
         raise UserError("the large model finished no answer (or no right one): nothing can be labelled")
     return {key: torch.cat([shard[key] for shard in shards]) for key in shards[0]}
+
+
+def about(args: Args, count: int) -> dict[str, Any]:
+    """What the labels of a shard depend on."""
+    names = ("small", "large", "env", "level", "judge", "top_logits", "seed")
+    settings = {f"env.{key}": repr(value) for key, value in args.env_settings.items()}
+    return {name: getattr(args, name) for name in names} | settings | {"count": count}
+
+
+def known(path: Path, wanted: dict[str, Any]) -> Data | None:
+    """The labels of a shard; None where it is not there, or of another number of problems. Other ones are refused."""
+    if not path.exists():
+        return None
+    shard: Data = torch.load(path, weights_only=True)
+    made: dict[str, Any] = shard.pop("about", wanted)  # type: ignore[assignment,arg-type]  # older ones do not say
+    for name in sorted({*made, *wanted} - {"count"}):
+        if made.get(name) != wanted.get(name):
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{path} was made with {flag} {made.get(name)}: keep that, or choose another --out")
+    return shard if made["count"] == wanted["count"] else None
 
 
 def write(path: Path, values: Any) -> None:
@@ -261,10 +282,11 @@ def train(args: Args, data: Data, embedding: nn.Module) -> tuple[Network, float]
         )
     weight = positive_weight(learned["label"].numpy() == 1, args.recall_factor)
     lossy = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(weight, device=args.device))
-    file = Path(args.out, "state.pt")
-    now: dict[str, Any] = {"epoch": 0, "loss": float("inf"), "waited": 0}
-    if file.exists():
-        now = torch.load(file, weights_only=True, map_location=args.device)
+    file, count = Path(args.out, "state.pt"), len(data["label"])
+    now: dict[str, Any] = {"epoch": 0, "loss": float("inf"), "waited": 0, "labels": count}
+    found = torch.load(file, weights_only=True, map_location=args.device) if file.exists() else {}
+    if found and found.get("labels", count) == count:  # of more labels, others are held out
+        now = found
         if {name: x.shape for name, x in now["network"].items()} != {
             n: x.shape for n, x in network.state_dict().items()
         }:

@@ -211,6 +211,10 @@ def test_a_killed_run_resumes_exactly(small: str, tmp_path: Path, monkeypatch: p
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halting" / name).read_bytes()
     with pytest.raises(UserError, match="holds a router of other dimensions than .*width=24"):
         router.main(replace(whole, resume=True, width=24))
+    monkeypatch.undo()
+    router.main(replace(whole, resume=True, problems=64))  # of other labels: trained anew
+    router.main(args(small=small, out=str(tmp_path / "fewer"), evaluate=0, problems=64))
+    assert (tmp_path / "whole" / "metrics.jsonl").read_bytes() == (tmp_path / "fewer" / "metrics.jsonl").read_bytes()
 
 
 @pytest.mark.slow
@@ -243,6 +247,32 @@ def test_patience_ends_the_training_and_the_best_weights_are_kept(small: str, tm
 
 
 # --- what goes wrong
+
+
+def test_labels_of_other_settings_are_refused_and_a_part_of_a_shard_is_made_anew(
+    done: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny, asked = HF("tiny"), list[tuple[int, int]]()
+
+    def thoughts(args: Any, large: Any, envs: Any, first: int, count: int) -> list[Trajectory]:
+        asked.append((first, count))
+        return done[:2]
+
+    def labelled(**more: Any) -> router.Data:
+        asked.clear()
+        return router.labelled(args(out=str(tmp_path), **more), tiny, tiny, [], lambda partings: [])
+
+    monkeypatch.setattr(router, "thoughts", thoughts)
+    labelled(problems=48)
+    assert asked == [(0, 32), (32, 16)]
+    labelled(problems=96)
+    assert asked == [(32, 32), (64, 32)]
+    for more in ({"top_logits": 20}, {"judge": "tiny"}, {"env_settings": {**TASK, "budget": 20}}):
+        with pytest.raises(UserError, match=r"000000.pt was made with --(top-logits 10|judge answer|env.budget 24)"):
+            labelled(**more)
+    for path in tmp_path.glob("labels/*.pt"):  # as older versions wrote them
+        torch.save({k: v for k, v in torch.load(path).items() if k != "about"}, path)
+    assert len(labelled(problems=96, judge="tiny")["label"]) == 3 * sum(t.length for t in done[:2]) and not asked
 
 
 @pytest.mark.parametrize("side", [0, 1])
