@@ -80,13 +80,13 @@ def _to_the_end(token: str, rest: str) -> str:
 def verdict(text: str) -> int:
     """1 where the difference matters, 0 where not, -1 where the judge did not say.
 
-    It is the first number after the word "output", or else the first number.
+    It is the first number after the first word "output", or else the first number.
 
     Source: thu-nics/R2R ``script/data_labeling`` (step 4). Differs: the number must be 0 or 1, where the official
     parser looks for the digit 1 (10 would count).
     """
-    _, _, after = text.lower().rpartition("output") if "output" in text.lower() else ("", "", text)
-    found = _NUMBER.search(after)
+    _, said, after = text.lower().partition("output")
+    found = _NUMBER.search(after if said else text)
     return int(found.group()) if found and found.group() in ("0", "1") else -1
 
 

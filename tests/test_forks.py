@@ -48,6 +48,7 @@ def test_the_question_shows_what_is_thought_and_both_sentences() -> None:
         ("Output: 1", 1),
         ("output 0.", 0),
         ("0 would be wrong. Output: 1", 1),
+        ("Output: 1. The output differs in 2 places", 1),
         ("1", 1),
         ("the number 0", 0),
         ("Output: 10", -1),
