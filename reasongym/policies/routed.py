@@ -118,6 +118,7 @@ class Routed:
         place, kind = as_device(device), as_dtype(dtype)
         self.small, self.large = (_reader(load_model(m, place, kind).eval(), slots) for m in (small, large))
         self.router, known = _router(router, self.small.model.device)
+        _check_size(self.router, self.small.model)
         found = known if threshold is None else threshold
         if found is None:
             raise UserError(f"router={router!r} comes without a threshold: give threshold=")
@@ -240,6 +241,17 @@ def _router(router: str | Path | Router, device: torch.device) -> tuple[Router, 
         return _NAMED[str(router)]
     network, threshold = load_router(router)
     return Learned(network.to(device)), threshold
+
+
+def _check_size(router: Router, small: Any) -> None:
+    if not isinstance(router, Learned):
+        return
+    shape, own = router.network.shape, small.config.get_text_config()
+    if shape.hidden != own.hidden_size or shape.logits > own.vocab_size:
+        raise UserError(
+            f"the router is for a small model with hidden size {shape.hidden} and at least {shape.logits} logits, and "
+            f"{_name(small)} has {own.hidden_size} and {own.vocab_size}: give the one that it was trained with"
+        )
 
 
 def _reader(model: Any, slots: int) -> Reader:

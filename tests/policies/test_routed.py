@@ -312,6 +312,13 @@ def test_refusals() -> None:
             routed().generate([request])
 
 
+@pytest.mark.parametrize(("hidden", "logits"), [(32, 10), (16, 259)])
+def test_a_router_for_another_small_model_is_refused_at_once(hidden: int, logits: int, tmp_path: Path) -> None:
+    save_router(tmp_path, Network(Shape(hidden, logits, 8, 1, 1), 0), 0.5)
+    with pytest.raises(UserError, match=f"hidden size {hidden} and at least {logits} logits, and .* has 16 and 258"):
+        routed(str(tmp_path))
+
+
 def test_broken_weights_are_the_hosts_failure() -> None:
     broken = build(LARGE.config, 3)
     broken.lm_head.weight.data.fill_(float("nan"))
