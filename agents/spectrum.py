@@ -97,19 +97,35 @@ def check(args: Args) -> None:
 
 
 def probe(args: Args, folders: Sequence[Path]) -> dict[tuple[str, str], float]:
-    """Pass@k by checkpoint and probe; a line of ``probes.jsonl`` each as soon as it is known."""
-    path = Path(args.out, "probes.jsonl")
-    found = {(line["model"], line["probe"]): line["pass"] for line in read_log(path)}
+    """Pass@k by checkpoint and probe; a line of ``probes.jsonl`` each as soon as it is known.
+
+    A figure of other settings is not taken from there, and none that a host's failure left undefined.
+    """
+    path, found = Path(args.out, "probes.jsonl"), dict[tuple[str, str], float]()
+    for line in read_log(path):
+        wanted = asked(args, args.probes.get(line["probe"], ""))
+        # lines of older versions say less
+        if np.isfinite(line["pass"]) and all(line.get(key, value) == value for key, value in wanted.items()):
+            found[line["model"], line["probe"]] = line["pass"]
     for folder in tqdm(folders, desc="checkpoints"):
         missing = {name: task for name, task in args.probes.items() if (str(folder), name) not in found}
         policy = HF(str(folder), device=args.device, dtype=args.dtype, system=args.system, slots=args.slots)
         for name, task in missing.items():
             found[str(folder), name] = pass_at_k(args, policy, task)
+            if not np.isfinite(found[str(folder), name]):
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a") as file:
-                line = {"model": str(folder), "probe": name, "k": args.k, "pass": found[str(folder), name]}
+                line = {"model": str(folder), "probe": name, **asked(args, task), "pass": found[str(folder), name]}
                 file.write(json.dumps(line) + "\n")
     return found
+
+
+def asked(args: Args, task: str) -> dict[str, Any]:
+    """What a figure depends on besides the checkpoint."""
+    names = ("k", "attempts", "problems", "level", "temperature", "seed", "system", "env")
+    settings = {key: repr(value) for key, value in args.env_settings.items()}
+    return {"task": task, **{name: getattr(args, name) for name in names}, "env_settings": settings}
 
 
 def pass_at_k(args: Args, policy: HF, task: str) -> float:

@@ -92,6 +92,19 @@ def test_what_was_asked_is_not_asked_again(branches: list[str], tmp_path: Path) 
         spectrum.main(args)
 
 
+def test_figures_of_other_settings_or_of_none_are_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, figures = Path(str(HF("tiny").model.config.name_or_path)), iter([float("nan"), 0.25, 0.5, 0.75])
+    monkeypatch.setattr(spectrum, "pass_at_k", lambda *_: next(figures))
+
+    def found(**more: Any) -> float:
+        args = arguments([], tmp_path, **more)
+        args.probes = {"short": PROBES["short"]}
+        return spectrum.probe(args, [model])[str(model), "short"]
+
+    assert np.isnan(found()) and not (tmp_path / "probes.jsonl").exists()
+    assert (found(), found(), found(k=3), found(), found(temperature=0.5)) == (0.25, 0.25, 0.5, 0.25, 0.75)
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [
