@@ -138,6 +138,8 @@ def check(args: Args) -> None:
         raise UserError(
             f"--held-out {args.held_out} must be between 0 and 1, --recall {args.recall} above 0, at most 1"
         )
+    if not 0 <= args.dropout < 1:
+        raise UserError(f"--dropout {args.dropout} must be at least 0 and below 1")
     labelled = Path(args.out, "labels").exists()
     if checkpoint.steps(args.out) or (Path(args.out, "metrics.jsonl").exists() and not labelled):
         raise UserError(f"{args.out} holds the run of another agent: choose another --out")

@@ -13,6 +13,7 @@ and the sizes are not told there.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -92,6 +93,8 @@ def check(args: Args) -> None:
         raise UserError(f"--attempts {args.attempts} must be at least --k {args.k}")
     if args.weights and len(args.weights) != len(args.probes):
         raise UserError(f"--weights: {len(args.weights)} for {len(args.probes)} probes; give one for each")
+    if args.weights and (min(args.weights) < 0 or not math.isclose(sum(args.weights), 1, abs_tol=1e-6)):
+        raise UserError(f"--weights {' '.join(map(str, args.weights))} must be at least 0, with sum 1")
     if Path(args.out, "merged").exists() or (Path(args.out, "probes.jsonl").exists() and not args.resume):
         raise UserError(f"{args.out} holds a run: add --resume if it is not done, or choose another --out")
 

@@ -304,6 +304,7 @@ def test_a_shard_without_a_right_answer_ends_no_run(
         ({"held_out": 1.0}, "--held-out"),
         ({"recall": 0.0}, "--recall"),
         ({"lr": -1.0}, "--lr"),
+        ({"dropout": 1.0}, "--dropout 1.0"),
         ({"env": "CodeInterpreter-v0", "env_settings": {"task": "doubling"}}, "has tools"),
         ({"env": "Delethink-v0", "env_settings": {**TASK, "budget": 60, "chunk": 8, "carry": 7}}, "setting|context"),
         ({"top_logits": 999}, "looks at 999 logits"),

@@ -112,6 +112,8 @@ def test_figures_of_other_settings_or_of_none_are_asked_again(tmp_path: Path, mo
         ({"k": 5}, "--attempts 3"),
         ({"k": 0}, "--k 0"),
         ({"weights": (1.0,)}, "--weights"),
+        ({"weights": (0.7, 0.7)}, "--weights 0.7 0.7"),
+        ({"weights": (1.5, -0.5)}, "--weights 1.5 -0.5"),
         ({"runs": ("nowhere",)}, "nowhere"),
     ],
 )
