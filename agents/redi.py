@@ -163,7 +163,8 @@ def main(args: Args) -> None:
         for group in optimizer.param_groups:
             group["lr"] = args.lr * DECAYS[args.decay](step, steps, round(args.warmup * steps), args.floor)
         figures = update(model, optimizer, batch, args, reference)
-        collapsed = monitor(figures["chosen"]) and args.on_collapse != "ignore"
+        learned = any(chosen.learned for chosen, _ in batch)  # not where --max-tokens has cut all of them away
+        collapsed = learned and monitor(figures["chosen"]) and args.on_collapse != "ignore"
         seconds, lr = time.perf_counter() - started, optimizer.param_groups[0]["lr"]
         log.write(step, **figures, fallen=monitor.fallen, lr=lr, step_s=seconds)
         bar.set_postfix(chosen=f"{figures['chosen']:.3f}", rejected=f"{figures['rejected']:.3f}")
@@ -283,9 +284,12 @@ def same_tokens(row: Row, side: str, tokenizer: Tokenizer) -> bool:
 
 
 def update(model: Any, optimizer: Any, batch: list[Pair], args: Args, reference: Any = None) -> dict[str, float]:
-    """One optimiser step on the mean loss of these pairs; the figures are means over them."""
+    """One optimiser step on the mean loss of these pairs; the figures are means over them.
+
+    ``chosen`` and ``rejected`` are means over the responses of which any token is learned.
+    """
     model.eval()  # no dropout: the reference has none
-    total, means = 0.0, []
+    total, means, counts = 0.0, [], []
     for micro in micro_batches(batch, args.micro_tokens):
         logps = logprobs(model, micro, args)
         with torch.no_grad():
@@ -293,16 +297,18 @@ def update(model: Any, optimizer: Any, batch: list[Pair], args: Args, reference:
         loss = losses(logps, micro, args, ref).sum() / len(batch)
         loss.backward()
         total += loss.item()
-        learned = [[r.learned or math.nan for r in pair] for pair in micro]
+        learned = [[r.learned for r in pair] for pair in micro]
         means += (logps.detach().T.cpu() / torch.tensor(learned)).tolist()
+        counts += learned
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm).item()
     optimizer.step()
     optimizer.zero_grad()
     chosen, rejected = np.array(means).T
+    there = np.array(counts).T > 0
     return {
         "loss": total,
-        "chosen": float(np.mean(chosen)),
-        "rejected": float(np.mean(rejected)),
+        "chosen": float(np.mean(chosen[there[0]])) if there[0].any() else math.nan,
+        "rejected": float(np.mean(rejected[there[1]])) if there[1].any() else math.nan,
         "preferred": float(np.mean(chosen > rejected)),
         "grad_norm": norm,
         "tokens": sum(r.learned for pair in batch for r in pair),

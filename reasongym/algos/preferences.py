@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -106,14 +107,14 @@ class CollapseMonitor:
         self.last.append(chosen)
         if len(self.last) > self.window:
             self.last.popleft()
-        if len(self.first) < self.window:
+        if len(self.first) < self.window and isfinite(chosen):
             self.first.append(chosen)
         return not self.fallen <= self.drop
 
     @property
     def fallen(self) -> float:
         """By how many nats a token."""
-        return float(np.mean(self.first) - np.mean(self.last))
+        return float(np.mean(self.first) - np.mean(self.last)) if self.first and self.last else nan
 
     def __str__(self) -> str:
         return f"the right responses lost {self.fallen:.2f} nats a token (the limit is {self.drop:g})"

@@ -337,6 +337,21 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole" / "run")
 
 
+@pytest.mark.parametrize("cut", [1, 4])
+def test_responses_that_are_cut_away_are_no_collapse(
+    cut: int, tmp_path: Path, arguments: Callable[..., redi.Args], capsys: Any
+) -> None:
+    """Of a prompt as long as --max-tokens nothing is learned; of the others' figures nothing is lost."""
+    data = tmp_path / "rows.jsonl"
+    rows = [row(prompt="Q" * 30 if n < cut else "Q") for n in range(4)]
+    data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    args = arguments(data=str(data), max_tokens=20, on_collapse="stop")
+    redi.main(args)
+    lines = metrics(args.out)
+    assert len(lines) == 2 and all(("chosen" in line) is (cut < 4) for line in lines)
+    assert "the right responses lost" not in capsys.readouterr().err
+
+
 # --- resume
 
 

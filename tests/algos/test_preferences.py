@@ -156,7 +156,8 @@ def test_the_monitor_speaks_when_the_mean_has_fallen_by_more_than_the_drop() -> 
 
 def test_no_number_is_a_collapse() -> None:
     monitor = CollapseMonitor(drop=0.5, window=3)
-    assert [monitor(x) for x in (-0.2, float("nan"))] == [False, True]
+    assert [monitor(x) for x in (float("nan"), -0.2)] == [True, True] and monitor.first == [-0.2]
+    assert [monitor(x) for x in (-0.2, -0.2, -0.2)] == [True, False, False]  # and is not what others are held against
 
 
 def test_the_monitor_goes_on_where_it_was() -> None:
