@@ -9,6 +9,7 @@ update. A trajectory may be several rows (Delethink); its advantage goes to all 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -192,8 +193,11 @@ def check(args: Args) -> None:
     cli.at_least(
         args, 1, "steps", "prompts", "group", "updates", "micro_tokens", "slots", "save_every", "keep", "budget"
     )
-    cli.at_least(args, 0, "dynamic", "top_k", "tis", "kl", "clip_low", "clip_high", "lr", "warmup", "seed")
+    cli.at_least(args, 0, "dynamic", "top_k", "tis", "kl", "clip_low", "clip_high", "warmup", "seed")
     cli.at_least(args, 0, "mgpo_lambda", "policy_coef")
+    cli.check_optimizer(args)
+    if not math.isfinite(args.entropy):
+        raise UserError(f"--entropy {args.entropy} must be a number")
 
 
 def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: Any, step: int) -> tuple[Batch, Batch]:

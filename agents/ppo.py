@@ -10,6 +10,7 @@ and the value of the next window, where its first token is sampled, flows back o
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -196,7 +197,10 @@ def check(args: Args) -> None:
             raise UserError(f"--{name.replace('_', '-')} {value} must be from 0 to 1")
     cli.at_least(args, 1, "steps", "prompts", "group", "updates", "epochs", "micro_tokens", "slots", "save_every")
     cli.at_least(args, 1, "keep", "budget")
-    cli.at_least(args, 0, "kl", "clip_low", "clip_high", "value_clip", "lr", "critic_lr", "warmup", "seed")
+    cli.at_least(args, 0, "kl", "clip_low", "clip_high", "value_clip", "critic_lr", "warmup", "seed")
+    cli.check_optimizer(args)
+    if not math.isfinite(args.entropy):
+        raise UserError(f"--entropy {args.entropy} must be a number")
 
 
 def collect(args: Args, policy: HF, envs: list[Any], curriculum: Any, shaper: Any, step: int) -> Batch:

@@ -186,7 +186,8 @@ def check(args: Args) -> None:
     cli.at_least(args, 1, "problems", "attempts", "per_problem", "steps", "batch", "micro_tokens", "slots")
     cli.at_least(args, 1, "save_every", "keep", "window")
     cli.at_least(args, 2, "max_tokens")
-    cli.at_least(args, 0, "temperature", "beta", "collapse", "lr", "floor", "seed")
+    cli.at_least(args, 0, "temperature", "beta", "collapse", "seed")
+    cli.check_optimizer(args)
     if not 0 <= args.alpha <= 1:
         raise UserError(f"--alpha {args.alpha} must be from 0 to 1")
     if not args.epochs > 0:

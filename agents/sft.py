@@ -142,7 +142,8 @@ def main(args: Args) -> None:
 def check(args: Args) -> None:
     """Refuse what would fail in mid-run."""
     cli.at_least(args, 1, "steps", "batch", "row", "save_every", "keep", "log_every")
-    cli.at_least(args, 0, "level", "lr", "warmup", "seed")
+    cli.at_least(args, 0, "level", "warmup", "seed")
+    cli.check_optimizer(args)
     if not 0 <= args.whole <= 1:
         raise UserError(f"--whole {args.whole} must be a share from 0 to 1")
     if args.last is not None and args.last < args.level:

@@ -95,6 +95,15 @@ def at_least(args: Any, least: float, *names: str) -> None:
             raise UserError(f"--{name.replace('_', '-')} {value} must be at least {least}")
 
 
+def check_optimizer(args: Any) -> None:
+    """Refuse settings with which an agent's optimizer learns nothing, or the opposite."""
+    at_least(args, 0, "lr", "floor", "weight_decay")
+    if not args.max_grad_norm > 0:
+        raise UserError(f"--max-grad-norm {args.max_grad_norm} must be above 0; inf clips nothing")
+    if not all(0 <= beta < 1 for beta in args.betas):
+        raise UserError(f"--betas {' '.join(map(str, args.betas))} must be at least 0 and below 1")
+
+
 def make_envs(
     env: str, n: int, settings: dict[str, Any], tokenizer: Tokenizer | None = None
 ) -> list[gym.Env[Any, Any]]:

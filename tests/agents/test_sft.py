@@ -356,6 +356,11 @@ class Mute:
     [
         ({"steps": 0}, "--steps"),
         ({"keep": 0}, "--keep"),
+        ({"max_grad_norm": 0.0}, "--max-grad-norm 0.0 must be above 0; inf"),
+        ({"max_grad_norm": -1.0}, "--max-grad-norm"),
+        ({"floor": -1.0}, "--floor"),
+        ({"weight_decay": -1.0}, "--weight-decay"),
+        ({"betas": (2.0, 3.0)}, "--betas 2.0 3.0"),
         ({"save_every": 0}, "--save-every"),
         ({"whole": 1.5}, "--whole"),
         ({"level": -1}, "--level"),
