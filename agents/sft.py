@@ -116,9 +116,14 @@ def main(args: Args) -> None:
     bar = tqdm(range(first, args.steps), initial=first, total=args.steps, desc="sft", smoothing=0.1)
     for step in bar:
         rng = np.random.default_rng((args.seed, step))  # a stream a step, so a resumed run needs no state
+        own = int(np.random.SeedSequence((args.seed, step)).generate_state(1)[0])
         packed = pack_examples([examples(rng) for _ in range(args.batch)], args.row).to(args.device)
         started = time.perf_counter()
-        with torch.autocast(packed.ids.device.type, torch.bfloat16, enabled=args.dtype == "bfloat16"):
+        with (
+            torch.random.fork_rng(devices=[] if args.device == "cpu" else [args.device]),
+            torch.autocast(packed.ids.device.type, torch.bfloat16, enabled=args.dtype == "bfloat16"),
+        ):
+            torch.manual_seed(own)  # of dropout, where the model has any
             # no attention mask: transformers then keeps packed examples apart by their positions
             logits = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits
         logp, _ = token_logprobs(logits, packed.ids, entropy=False)

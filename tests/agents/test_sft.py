@@ -315,6 +315,22 @@ def test_resume_is_exact(tmp_path: Path, left: int) -> None:
     assert not list(out.glob(".step*"))
 
 
+def test_resume_is_exact_with_dropout(tmp_path: Path) -> None:
+    model, more = tmp_path / "model", {"save_every": 2, "keep": 9}
+    shutil.copytree(model_folder("tiny"), model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.3}))
+    sft.main(arguments(tmp_path, model=str(model), **more))
+    shutil.copytree(tmp_path / "run", tmp_path / "again" / "run")
+    shutil.rmtree(tmp_path / "again" / "run" / "step-000006")
+    before = torch.get_rng_state()
+    sft.main(arguments(tmp_path / "again", model=str(model), resume=True, **more))
+    assert torch.equal(torch.get_rng_state(), before)  # the global stream stays as it is
+    assert same_weights(tmp_path / "again" / "run" / "step-000006", tmp_path / "run" / "step-000006")
+    sft.main(arguments(tmp_path / "none", **more))
+    assert not same_weights(tmp_path / "none" / "run" / "step-000006", tmp_path / "run" / "step-000006")
+
+
 def test_rows_of_a_file_are_cut_into_the_windows_of_the_thinking(tmp_path: Path) -> None:
     data = tmp_path / "rows.jsonl"
     data.write_text(json.dumps({"prompt": "Q", "response": "0123456789" * 3}))
