@@ -133,7 +133,7 @@ class Critic(torch.nn.Module):
 def main(args: Args) -> None:
     """Train; leaves checkpoints, ``metrics.jsonl`` and ``args.json`` in ``--out``."""
     check(args)
-    found = checkpoint.start(args.out, resume=args.resume)
+    found = checkpoint.start(args.out, resume=args.resume, agent="ppo")
     weights = str(found[0]) if found else args.model
     policy = HF(weights, device=args.device, dtype=args.dtype, system=args.system, slots=args.slots)
     # small optimiser steps vanish in the rounding of bfloat16 weights
@@ -180,7 +180,7 @@ def main(args: Args) -> None:
         if args.save_trajectories:
             save_traces(f"{args.out}/trajectories/step-{step:06d}.jsonl", (t for g in batch for t in g))
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
-            state = checkpoint.states(stateful)
+            state = checkpoint.states(stateful) | {"agent": "ppo"}
             checkpoint.save(args.out, step + 1, model, policy.tokenizer, state, args.keep)
     log.close()
     print(f"model: {checkpoint.steps(args.out)[-1]}")

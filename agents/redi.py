@@ -141,7 +141,7 @@ Pair = tuple[Response, Response]  # chosen, rejected
 def main(args: Args) -> None:
     """Train; leaves checkpoints, ``metrics.jsonl`` and ``args.json`` in ``--out``."""
     check(args)
-    found = checkpoint.start(args.out, resume=args.resume)
+    found = checkpoint.start(args.out, resume=args.resume, agent="redi")
     policy = HF(str(found[0]) if found else args.model, device=args.device, dtype="float32", system=args.system,
                 slots=args.slots)  # fmt: skip
     model, tokenizer = policy.model, policy.tokenizer
@@ -173,7 +173,7 @@ def main(args: Args) -> None:
             told, warned = "stopped" if stop else "warning", True
             tqdm.write(f"{told}: step {step}: {monitor}; take a smaller --lr or --alpha", file=sys.stderr)
         if (step + 1) % args.save_every == 0 or step + 1 == steps or stop:
-            state = {"optimizer": optimizer.state_dict(), "monitor": monitor.state_dict()}
+            state = {"optimizer": optimizer.state_dict(), "monitor": monitor.state_dict(), "agent": "redi"}
             checkpoint.save(args.out, step + 1, model, tokenizer, state, args.keep)
         if stop:
             break

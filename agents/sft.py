@@ -102,7 +102,7 @@ class Args:
 def main(args: Args) -> None:
     """Train; leaves checkpoints, ``metrics.jsonl`` and ``args.json`` in ``--out``."""
     check(args)
-    found = checkpoint.start(args.out, resume=args.resume)
+    found = checkpoint.start(args.out, resume=args.resume, agent="sft")
     model, tokenizer = begin(args, str(found[0]) if found else args.model, fresh=args.fresh and not found)
     decay = {"lr": args.lr, "betas": args.betas, "weight_decay": args.weight_decay}
     optimizer = torch.optim.AdamW(model.parameters(), **decay)
@@ -139,7 +139,8 @@ def main(args: Args) -> None:
             bar.set_postfix(loss=f"{loss.item():.3f}")
             log.write(step, loss=loss.item(), grad_norm=norm.item(), tokens=tokens, s=time.perf_counter() - started)
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
-            checkpoint.save(args.out, step + 1, model, tokenizer, {"optimizer": optimizer.state_dict()}, args.keep)
+            state = {"optimizer": optimizer.state_dict(), "agent": "sft"}
+            checkpoint.save(args.out, step + 1, model, tokenizer, state, args.keep)
     log.close()
     print(f"model: {checkpoint.steps(args.out)[-1]}")
 

@@ -81,16 +81,27 @@ def restore(state: dict[str, Any], parts: dict[str, Any]) -> None:
             part.load_state_dict(own)
 
 
-def start(out: str | Path, *, resume: bool) -> tuple[Path, dict[str, Any]] | None:
+def start(out: str | Path, *, resume: bool, agent: str = "") -> tuple[Path, dict[str, Any]] | None:
     """What a run in ``out`` begins from: the newest checkpoint, or None. Sweeps what a kill left half-written.
 
-    A run there is never overwritten: without ``resume``, that is an error.
+    A run there is never overwritten: without ``resume``, that is an error. So is one of another ``agent``, whose name
+    a state has under "agent".
     """
     if steps(out) and not resume:
         raise UserError(f"{out} holds a run up to {steps(out)[-1].name}: add --resume, or choose another --out")
     for left in Path(out).glob(".step-*"):
         shutil.rmtree(left, ignore_errors=True)
-    return newest(out)
+    found = newest(out)
+    if found and agent and agent not in (made := _agents(found[1])):
+        raise UserError(f"{out} holds a run of agents.{' or '.join(made)}: go on with that, or choose another --out")
+    return found
+
+
+def _agents(state: dict[str, Any]) -> tuple[str, ...]:
+    """By which agent a checkpoint may be; older ones do not name it."""
+    if "agent" in state:
+        return (state["agent"],)
+    return ("ppo",) if "critic" in state else ("redi",) if "monitor" in state else ("grpo", "sft")
 
 
 def _kind(part: Any) -> str:

@@ -96,6 +96,26 @@ def test_a_run_is_not_overwritten(tmp_path: Path, model: Any) -> None:
     assert found is not None and found[1]["step"] == 4
 
 
+@pytest.mark.parametrize(
+    ("state", "agents"),
+    [
+        ({"agent": "grpo"}, ["grpo"]),
+        ({"agent": "ppo", "critic": {}}, ["ppo"]),
+        ({"critic": {}}, ["ppo"]),  # older ones, which do not say
+        ({"monitor": {}}, ["redi"]),
+        ({}, ["grpo", "sft"]),
+    ],
+)
+def test_another_agents_run_is_not_resumed(tmp_path: Path, model: Any, state: dict[str, Any], agents: list[str]) -> None:
+    save(tmp_path, 4, model, **state)
+    for agent in ("grpo", "ppo", "redi", "sft"):
+        if agent in agents:
+            assert checkpoint.start(tmp_path, resume=True, agent=agent)
+        else:
+            with pytest.raises(UserError, match=f"holds a run of agents.{' or '.join(agents)}: go on with that"):
+                checkpoint.start(tmp_path, resume=True, agent=agent)
+
+
 @pytest.mark.parametrize("resume", [False, True])
 def test_what_a_kill_leaves_is_swept_and_other_folders_stay(tmp_path: Path, model: Any, resume: bool) -> None:
     for name in (".step-000004", ".step-000002-old", "step-best", "step-000001-mine", "stepladder"):
