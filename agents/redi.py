@@ -211,6 +211,8 @@ def source(args: Args, policy: HF) -> list[Row]:
         for side in SIDES:
             if row.get(side) is not None and not isinstance(text_of(row[side]), str):
                 raise UserError(f"{path}, row {n}: {side} must be text, or messages that end in the response")
+            if row.get(f"{side}_segments") and not are_windows(row[f"{side}_segments"]):
+                raise UserError(f"{path}, row {n}: {side}_segments must be token ids and masks of equal length")
     for side in SIDES:  # one look is enough: a file is of one tokenizer
         if rows[0].get(f"{side}_segments") and not same_tokens(rows[0], side, policy.tokenizer):
             raise UserError(f"{path}: its token ids are not those of --model {args.model}: make the pairs from texts")
@@ -270,6 +272,17 @@ def response(row: Row, side: str, chat: Chat, args: Args) -> Response:
 def text_of(side: Any) -> Any:
     """A response, which may be the last of a list of messages."""
     return side[-1].get("content") if isinstance(side, list) and side and isinstance(side[-1], dict) else side
+
+
+def are_windows(segments: Any) -> bool:
+    """Whether these are windows of a thought: token ids, and a mask for each."""
+    try:
+        return all(
+            len(s["ids"]) == len(s["mask"]) > 0 and all(isinstance(x, int) for x in (*s["ids"], *s["mask"]))
+            for s in segments
+        )
+    except (TypeError, KeyError):
+        return False
 
 
 def same_tokens(row: Row, side: str, tokenizer: Tokenizer) -> bool:

@@ -140,6 +140,7 @@ def check(args: Args) -> None:
         )
     if not 0 <= args.dropout < 1:
         raise UserError(f"--dropout {args.dropout} must be at least 0 and below 1")
+    checkpoint.check_folder(args.out)
     labelled = Path(args.out, "labels").exists()
     if checkpoint.steps(args.out) or (Path(args.out, "metrics.jsonl").exists() and not labelled):
         raise UserError(f"{args.out} holds the run of another agent: choose another --out")

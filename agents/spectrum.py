@@ -95,6 +95,7 @@ def check(args: Args) -> None:
         raise UserError(f"--weights: {len(args.weights)} for {len(args.probes)} probes; give one for each")
     if args.weights and (min(args.weights) < 0 or not math.isclose(sum(args.weights), 1, abs_tol=1e-6)):
         raise UserError(f"--weights {' '.join(map(str, args.weights))} must be at least 0, with sum 1")
+    checkpoint.check_folder(args.out)
     if Path(args.out, "merged").exists() or (Path(args.out, "probes.jsonl").exists() and not args.resume):
         raise UserError(f"{args.out} holds a run: add --resume if it is not done, or choose another --out")
 

@@ -116,3 +116,11 @@ def test_a_run_without_trajectories_says_what_to_do(tmp_path: Path, capsys: pyte
         assert end.value.code == 2
     said = capsys.readouterr().err
     assert "--save-trajectories" in said and "--top -1" in said
+
+
+@pytest.mark.parametrize("line", ['{"id": 1}', "{", "[]", '{"id": "a", "verdict": {"valid": true}, "prompt": "Q"}'])
+def test_a_line_that_is_no_trajectory_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "trajectories").mkdir()
+    (tmp_path / "trajectories" / "step-000000.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match="step-000000.jsonl, line 1: this is no trajectory"):
+        histories(tmp_path)

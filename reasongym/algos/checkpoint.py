@@ -89,12 +89,19 @@ def start(out: str | Path, *, resume: bool, agent: str = "") -> tuple[Path, dict
     """
     if steps(out) and not resume:
         raise UserError(f"{out} holds a run up to {steps(out)[-1].name}: add --resume, or choose another --out")
+    check_folder(out)
     for left in Path(out).glob(".step-*"):
         shutil.rmtree(left, ignore_errors=True)
     found = newest(out)
     if found and agent and agent not in (made := _agents(found[1])):
         raise UserError(f"{out} holds a run of agents.{' or '.join(made)}: go on with that, or choose another --out")
     return found
+
+
+def check_folder(out: str | Path) -> None:
+    """Refuse a place where no folder can be made."""
+    if file := next((path for path in (Path(out), *Path(out).parents) if path.is_file()), None):
+        raise UserError(f"{out}: {file} is a file: choose another folder")
 
 
 def _agents(state: dict[str, Any]) -> tuple[str, ...]:

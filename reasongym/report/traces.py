@@ -52,10 +52,14 @@ def histories(run: str | Path) -> dict[str, Visits]:
     found: dict[str, Visits] = {}
     for path in sorted(Path(run, "trajectories").glob("step-*.jsonl")):
         scores: dict[str, list[float]] = {}
-        for line in map(json.loads, path.read_text().splitlines()):
-            if line["verdict"]["valid"]:
-                found.setdefault(line["id"], Visits(line["prompt"], []))
-                scores.setdefault(line["id"], []).append(line["verdict"]["score"])
+        for n, text in enumerate(path.read_text().splitlines(), 1):
+            try:
+                line = json.loads(text)
+                if line["verdict"]["valid"]:
+                    found.setdefault(line["id"], Visits(line["prompt"], []))
+                    scores.setdefault(line["id"], []).append(float(line["verdict"]["score"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{path}, line {n}: this is no trajectory ({type(error).__name__}: {error})") from error
         for name, these in scores.items():
             found[name].rates.append(sum(these) / len(these))
     if not found:

@@ -444,6 +444,11 @@ def test_nonsense_is_refused_before_anything_is_written(
         ({"prompt": ["Q"]}, "row 2: prompt must be text"),
         ({"chosen": 3}, "row 2: chosen must be text"),
         ({"rejected": [{"content": None}]}, "row 2: rejected must be text"),
+        ({"chosen_segments": [{"ids": [1]}]}, "row 2: chosen_segments must be token ids and masks"),
+        ({"chosen_segments": [{"ids": [1, 2], "mask": [1]}]}, "row 2: chosen_segments"),
+        ({"chosen_segments": [{"ids": "ab", "mask": [1, 1]}]}, "row 2: chosen_segments"),
+        ({"rejected_segments": "0123"}, "row 2: rejected_segments"),
+        ({"rejected_segments": 3}, "row 2: rejected_segments"),
     ],
 )
 def test_a_bad_row_is_named(

@@ -325,6 +325,12 @@ def test_the_folder_of_another_agents_run_is_left_alone(left: str, tmp_path: Pat
     assert (tmp_path / left).read_text() == '{"step": 1}\n'
 
 
+def test_a_file_is_no_place_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file: choose another folder"):
+        router.main(args(out=str(tmp_path / "file")))
+
+
 def test_equal_models_teach_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no token is labelled divergent"):
         router.main(args(out=str(tmp_path)))

@@ -115,6 +115,7 @@ def test_figures_of_other_settings_or_of_none_are_asked_again(tmp_path: Path, mo
         ({"weights": (0.7, 0.7)}, "--weights 0.7 0.7"),
         ({"weights": (1.5, -0.5)}, "--weights 1.5 -0.5"),
         ({"runs": ("nowhere",)}, "nowhere"),
+        ({"out": __file__}, "is a file: choose another folder"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_written(tmp_path: Path, more: dict[str, Any], named: str) -> None:

@@ -85,6 +85,15 @@ def test_files_may_be_read_by_whoever_may_read_the_folder(tmp_path: Path, model:
     assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o644"}
 
 
+@pytest.mark.parametrize("out", ["file", "file/run"])
+def test_a_file_is_no_folder(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    for start in (False, True):
+        with pytest.raises(UserError, match="file is a file: choose another folder"):
+            checkpoint.start(tmp_path / out, resume=start)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_run_is_not_overwritten(tmp_path: Path, model: Any) -> None:
     assert checkpoint.start(tmp_path / "none", resume=False) is None
     assert checkpoint.start(tmp_path / "none", resume=True) is None
@@ -106,7 +115,9 @@ def test_a_run_is_not_overwritten(tmp_path: Path, model: Any) -> None:
         ({}, ["grpo", "sft"]),
     ],
 )
-def test_another_agents_run_is_not_resumed(tmp_path: Path, model: Any, state: dict[str, Any], agents: list[str]) -> None:
+def test_another_agents_run_is_not_resumed(
+    tmp_path: Path, model: Any, state: dict[str, Any], agents: list[str]
+) -> None:
     save(tmp_path, 4, model, **state)
     for agent in ("grpo", "ppo", "redi", "sft"):
         if agent in agents:

@@ -127,6 +127,8 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
             merge_folders([good, bad], tmp_path / "out")
     with pytest.raises(UserError, match="there already"):
         merge_folders([good], tmp_path / "empty")
+    with pytest.raises(UserError, match="model-0.safetensors is a file"):
+        merge_folders([good], good / "model-0.safetensors" / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad", "empty", "good"]
 
 
