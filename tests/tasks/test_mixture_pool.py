@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +89,23 @@ def test_a_pool_is_a_finite_task_pure_in_seed_and_index() -> None:
     assert problems == [Pool(Register(2, 9), 99, seed=3).problem(i) for i in range(12)]
     assert problems[0] != Pool(Register(2, 9), 12, seed=4).problem(0)
     assert len({p.id for p in problems}) == 12
+
+
+def test_a_pool_of_a_finite_task_repeats_no_problem_before_it_has_all(tmp_path: Path) -> None:
+    rows = [{"problem": f"Q{n}", "answer": "1", "level": 1 + n % 2} for n in range(40)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = parts.make("tasks", f"math(source='{tmp_path}/rows.jsonl')")
+
+    def ids(n: int, **more: Any) -> list[str]:
+        pool = Pool(task, n, **more)
+        return [pool.problem(i).id for i in range(n)]
+
+    whole = ids(40, seed=1)
+    assert len(set(whole)) == 40 and ids(20, seed=1) == whole[:20] != ids(20, seed=2)
+    assert ids(50, seed=1) == whole + whole[:10]
+    assert len(set(ids(20, level=2))) == 20 and {Pool(task, 20, level=2).problem(i).level for i in range(20)} == {2}
+    with pytest.raises(UserError, match="has level 3"):
+        ids(1, level=3)
 
 
 def test_a_pool_samples_its_own_problems_only() -> None:
