@@ -83,9 +83,11 @@ def own(trajectory: Trajectory) -> str:
 
 def skipped(batch: Batch, closer: str = CLOSER, opener: str = OPENER) -> NDArray[np.bool_]:
     """Which attempts did not think, [P, G]: by the environment's report if that is about ``closer``, or by the text."""
-    every = [t for group in batch for t in group]
-    told = [t.info.get("mode") if t.info.get("closer", CLOSER) == closer else None for t in every]
-    modes = [known or mode(own(t), opener, closer) for known, t in zip(told, every, strict=True)]
+    modes = [
+        ((info := t.info).get("closer", CLOSER) == closer and info.get("mode")) or mode(own(t), opener, closer)
+        for group in batch
+        for t in group
+    ]
     return np.array([m == "no_think" for m in modes], bool).reshape(shape(batch))
 
 
