@@ -191,10 +191,14 @@ def apart(spans: Sequence[Span]) -> int:
 
 
 def choose(spans: Sequence[Span], n: int, rng: np.random.Generator) -> list[Span]:
-    """``n`` of them at random without an overlap, in order; fewer where long ones leave no room."""
-    chosen: list[Span] = []
+    """``n`` of them at random without an overlap, in order; fewer only where no more can be had (see `apart`)."""
+    n, chosen = min(n, apart(spans)), list[Span]()
     for i in rng.permutation(len(spans)):
-        if len(chosen) < n and not _meets(spans[i], chosen):
+        if len(chosen) == n:
+            break
+        left = [span for span in spans if not _meets(span, [*chosen, spans[i]])]
+        # a long one that leaves too little room for the others is passed over
+        if not _meets(spans[i], chosen) and len(chosen) + 1 + apart(left) >= n:
             chosen.append(spans[i])
     return sorted(chosen)
 

@@ -58,10 +58,10 @@ def test_places_of_several_kinds_overlap_and_those_that_are_chosen_do_not() -> N
     spans = worked.places(text, worked.KINDS)
     assert (len(spans), worked.apart(spans)) == (8, 6)  # 6 numbers, and 2 sums that are the 2 lines
     several = set()
-    for seed in range(40):
+    for seed in range(200):
         chosen = worked.choose(spans, 3, np.random.default_rng(seed))
         assert chosen == sorted(chosen) and all(b <= c for (_, b), (c, _) in zip(chosen, chosen[1:], strict=False))
-        assert len(chosen) == 3 or {text[a:b] for a, b in chosen} == {"2 + 3 = 5", "5 * 2 = 10"}
+        assert len(chosen) == 3  # also where a whole line was drawn first, which leaves room for one other line only
         several.add(tuple(chosen))
     assert len(several) > 10
     assert worked.apart([]) == 0 and worked.choose([], 2, np.random.default_rng(0)) == []
