@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reasongym.algos.checkpoint import check_folder
 from reasongym.core import UserError
 
 _TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -44,7 +43,8 @@ def merge_folders(folders: Sequence[str | Path], out: str | Path, weights: Seque
     out, parts = Path(out), _shares(len(folders), weights)
     if out.exists():
         raise UserError(f"{out} is there already: name another folder")
-    check_folder(out)
+    if file := next((path for path in out.parents if path.is_file()), None):
+        raise UserError(f"{out}: {file} is a file: name another folder")
     stored = [_stored(Path(folder)) for folder in folders]
     for folder, tensors in zip(folders, stored, strict=True):
         _same_keys(stored[0].keys(), tensors.keys(), str(folder))
