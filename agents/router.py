@@ -290,9 +290,7 @@ def train(args: Args, data: Data, embedding: nn.Module) -> tuple[Network, float]
     found = torch.load(file, weights_only=True, map_location=args.device) if file.exists() else {}
     if found and found.get("labels", count) == count:  # of more labels, others are held out
         now = found
-        if {name: x.shape for name, x in now["network"].items()} != {
-            n: x.shape for n, x in network.state_dict().items()
-        }:
+        if shapes(now["network"]) != shapes(network.state_dict()):
             raise UserError(f"{args.out} holds a router of other dimensions than {shape}: choose another --out")
         network.load_state_dict(now["network"])
         optimizer.load_state_dict(now["optimizer"])
