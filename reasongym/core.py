@@ -193,7 +193,10 @@ class Tokenizer(Protocol):
 
 
 class Task(Protocol):
-    """Poses problems and judges answers."""
+    """Poses problems and judges answers.
+
+    It may also have ``last_level``, its highest level (None: there is no end), at which a curriculum stops climbing.
+    """
 
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         """A problem, pure in (rng, level)."""

@@ -70,11 +70,14 @@ class Ladder:
     def __post_init__(self) -> None:
         if not 1 <= self.k <= self.attempts or min(self.count, self.every, self.window) < 1:
             raise UserError(f"ladder: needs 1 <= k={self.k} <= attempts={self.attempts}, and count, every, window >= 1")
+        _check_order("ladder", self.first, self.last)
         self.level = self.first
 
     def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
         """``n`` training problems of the level that is being climbed, and of those below it."""
         self._task = task
+        if (level := _within(task, self.first, self.last, self.level)) != self.level:
+            self._go(level)
         return [_drawn(task, rng, self._replayed(rng), validates=False) for _ in range(n)]
 
     def probe(self, step: int) -> tuple[list[Problem], int] | None:
@@ -92,8 +95,9 @@ class Ladder:
             return
         self.scores = [*self.scores, float(np.mean(rates))][-self.window :]
         mean = float(np.mean(self.scores))
-        if len(self.scores) == self.window and mean > self.threshold and self.level != self._end():
-            self._go(self.level + 1)
+        higher = _within(self._task, self.first, self.last, self.level + 1)
+        if len(self.scores) == self.window and mean > self.threshold and higher > self.level:
+            self._go(higher)
         elif len(self.scores) == self.window and self.back is not None and mean < self.back and self.level > self.first:
             self._go(self.level - 1)
 
@@ -119,9 +123,6 @@ class Ladder:
     def _go(self, level: int) -> None:
         self.level, self.scores = level, []
 
-    def _end(self) -> int | None:
-        return _last_level(self._task) if self.last is None else self.last
-
 
 @dataclass
 class Window:
@@ -129,7 +130,8 @@ class Window:
 
     Levels are drawn evenly from ``high - size + 1`` .. ``high``. After ``prompts`` problems at ``high``
     their accuracy is looked at once: at ``threshold`` or more, ``high`` rises by one; either way the
-    count begins anew. Levels never fall. ``apart`` leaves out what a `Ladder` would validate on.
+    count begins anew. Levels never fall, and end with the task's own. ``apart`` leaves out what a
+    `Ladder` would validate on.
 
     Source: RLVE, arXiv 2511.07317, section 3; Zhiyuan-Zeng/RLVE ``RLVEManager`` (size 4, accuracy 0.9,
     8 prompts). Differs: levels begin at ``first`` (here 0 is a task's own mixture).
@@ -143,11 +145,15 @@ class Window:
     apart: bool = False
     highs: dict[str, int] = field(default_factory=dict, init=False)
     seen: dict[str, list[float]] = field(default_factory=dict, init=False)  # scores at the high level
-    _end: int | None = field(default=None, init=False, repr=False, compare=False)
+    _task: Task | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_order("window", self.first, self.last)
 
     def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
         """``n`` problems, each of its own task's window."""
-        self._end = _last_level(task) if self.last is None else self.last
+        self._task = task
+        self.highs = {name: self._within(name, high) for name, high in self.highs.items()}
         return [self._draw(task, rng) for _ in range(n)]
 
     def update(self, batch: Batch) -> None:
@@ -161,8 +167,8 @@ class Window:
             if len(scores) < self.prompts * attempts:
                 continue
             high = self.highs.get(name, self.first)
-            if np.mean(scores) >= self.threshold and high != self._end:
-                self.highs[name] = high + 1
+            if np.mean(scores) >= self.threshold and (higher := self._within(name, high + 1)) > high:
+                self.highs[name] = higher
             self.seen[name] = []
 
     def figures(self) -> dict[str, float]:
@@ -177,6 +183,9 @@ class Window:
         """Go on from there."""
         self.highs = dict(state["highs"])
         self.seen = {name: list(scores) for name, scores in state["seen"].items()}
+
+    def _within(self, name: str, level: int) -> int:
+        return _within(getattr(self._task, "members", {}).get(name, self._task), self.first, self.last, level)
 
     def _draw(self, task: Any, rng: np.random.Generator) -> Problem:
         name = task.pick(rng) if hasattr(task, "pick") else ""
@@ -251,6 +260,13 @@ def held_out(problem: Problem) -> bool:
     return int(problem.id, 16) % _HELD_OUT == 0
 
 
+def last_level(task: Any) -> int | None:
+    """The highest level that a task says it has (see `core.Task`), or else the end of its list ``levels``."""
+    levels = getattr(task, "levels", None)
+    last: int | None = getattr(task, "last_level", len(levels) if levels else None)
+    return last
+
+
 def _drawn(task: Task, rng: np.random.Generator, level: int, *, validates: bool) -> Problem:
     return _chosen(lambda: task.sample(rng, level), task, level, validates=validates)
 
@@ -265,10 +281,15 @@ def _chosen(sample: Callable[[], Problem], task: Task, level: int, *, validates:
     raise UserError(f"curriculum: level {level} of {task!r} has too few problems to {side} on; begin at a higher level")
 
 
-def _last_level(task: Any) -> int | None:
-    """The end of a task's own list of levels, where it has one."""
-    levels = getattr(task, "levels", None)
-    return len(levels) if levels else None
+def _within(task: Any, first: int, last: int | None, level: int) -> int:
+    """``level``, or the last one of the curriculum or the task where that is lower (but ``first`` is always there)."""
+    ends = [end for end in (last, last_level(task)) if end is not None]
+    return min([level, *(max(first, end) for end in ends)])
+
+
+def _check_order(name: str, first: int, last: int | None) -> None:
+    if last is not None and last < first:
+        raise UserError(f"{name}: last={last} must be at least first={first}")
 
 
 def _member(problem: Problem) -> str:

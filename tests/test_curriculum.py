@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from reasongym import Problem, Trajectory, UserError, Verdict
+from reasongym import Problem, Trajectory, UserError, Verdict, parts
 from reasongym.core import Batch
 from reasongym.curriculum import Epochs, Ladder, OneShot, Uniform, Window, held_out
 from reasongym.tasks.mixture import Mixture
@@ -151,6 +151,40 @@ def test_the_ladder_ends(make: type[Ladder]) -> None:
     assert ladder.level == 2
 
 
+@pytest.mark.parametrize(
+    ("spec", "last"),
+    [("sat", 35), ("compute", 10), ("recheck", 9), ("doubling", 99), ("sql", 6), ("sql_judge", 6)]
+    + [("mixture(tasks=('register','compute','recheck'))", 9), ("mixture(tasks=('sat','recheck'),weights=(1,0))", 35)],
+)
+def test_levels_end_where_the_task_says(spec: str, last: int) -> None:
+    task, rng = parts.make("tasks", spec), np.random.default_rng(0)
+    assert task.last_level == last and task.sample(rng, last)
+    with pytest.raises(UserError, match="level"):
+        [task.sample(rng, last + 1) for _ in range(50)]
+    for settings in ({}, {"last": last + 1}):
+        ladder = Ladder(first=last - 1, count=2, attempts=1, every=1, **settings)
+        ladder._task = task
+        for _ in range(3):
+            ladder.observe(attempts([Problem.of("x")], [[1.0]]))
+        assert ladder.level == last
+
+
+@pytest.mark.parametrize("last", [None, 1, 2])
+def test_a_checkpoint_past_the_last_level_goes_on_at_it(last: int | None) -> None:
+    task, rng, end = Numbers(levels=(10, 20)), np.random.default_rng(0), last or 2
+    ladder, window = Ladder(last=last), Window(last=last, size=1)
+    ladder.load_state_dict({"level": 3, "scores": [1.0]})
+    window.load_state_dict({"highs": {"": 3}, "seen": {"": []}})
+    assert {p.level for part in (ladder, window) for p in part.problems(task, rng, 9)} <= set(range(1, end + 1))
+    assert (ladder.state_dict(), window.highs) == ({"level": end, "scores": []}, {"": end})
+
+
+@pytest.mark.parametrize("make", [Ladder, Window])
+def test_the_last_level_is_not_below_the_first(make: type[Ladder | Window]) -> None:
+    with pytest.raises(UserError, match="last=1 must be at least first=3"):
+        make(first=3, last=1)
+
+
 def test_state_goes_on_where_it_was() -> None:
     one = begun(window=2, count=10)
     observed(one, 1.0)
@@ -207,6 +241,15 @@ def test_the_window_ends_with_the_task() -> None:
     window.problems(Numbers(levels=(7,)), np.random.default_rng(0), 1)
     window.update(attempts([Problem.of("x", level=1)], [[1.0]]))
     assert window.highs == {}
+
+
+def test_each_member_of_a_mixture_ends_its_own_window() -> None:
+    mixture = Mixture(tasks=("recheck", "register"))
+    window = Window(first=9, prompts=1)
+    problems = window.problems(mixture, np.random.default_rng(0), 20)
+    for _ in range(2):
+        window.update(attempts([replace(p, level=window.highs.get(p.data["task"], 9)) for p in problems], [[1.0]] * 20))
+    assert window.highs == {"register": 11}
 
 
 # --- finite sets

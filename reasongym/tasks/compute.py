@@ -37,6 +37,10 @@ class Compute:
         if unknown := sorted(set(self.kinds) - set(KINDS)):
             raise UserError(f"compute: no kind {', '.join(unknown)}; there is {', '.join(KINDS)}")
 
+    @property
+    def last_level(self) -> int:
+        return LEVELS
+
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         if not 0 <= level <= LEVELS:
             raise UserError(f"compute: level={level} must be 0 to {LEVELS}")

@@ -14,6 +14,7 @@ SLIPS = frozenset({(3, 7), (8, 6), (6, 9), (1, 8)})  # (digit, the one to its ri
 SLIP_RATE, STRAY_RATE = 0.6, 0.003
 
 _ANSWER = re.compile(r"[0-9]+")
+LONGEST = 99  # steps: their count is two digits
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,12 @@ class Doubling:
         if not 0 <= self.calls <= 1:
             raise UserError(f"doubling: calls={self.calls} must be a share from 0 to 1")
 
+    @property
+    def last_level(self) -> int:
+        return LONGEST
+
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
-        if not 0 <= level <= 99:
+        if not 0 <= level <= LONGEST:
             raise UserError(f"doubling: level={level} must be 0 (n from low to high) or the number of steps, below 100")
         n, size = level or int(rng.integers(self.low, self.high + 1)), 10**self.digits
         while True:

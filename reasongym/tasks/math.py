@@ -40,6 +40,10 @@ class Math:
         solution = {"solution": row[self.solution_field]} if row.get(self.solution_field) else {}
         return Problem.of(answers.ask(row[self.problem_field]), self._gold(i), self._level(row), **solution)
 
+    @property
+    def last_level(self) -> int:
+        return max(self._of_level, default=0)
+
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         there = self._of_level.get(level, []) if level else range(len(self))
         if not there:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from reasongym import parts
 from reasongym.core import Completion, Demonstrator, Problem, Task, UserError, Verdict
+from reasongym.curriculum import last_level
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,18 @@ class Mixture:
         if weights is not None and not (len(weights) == len(self.tasks) and min(weights) >= 0 < sum(weights) < np.inf):
             raise UserError(f"mixture: weights={weights!r} must be {len(self.tasks)} numbers >= 0, not all 0")
         self._members.update({_name(task): parts.make("tasks", task) for task in self.tasks})
+
+    @property
+    def members(self) -> Mapping[str, Task]:
+        """The tasks by their names."""
+        return self._members
+
+    @property
+    def last_level(self) -> int | None:
+        """The highest level that all members of some weight have, since any of these may be next."""
+        weights = self.weights or [1.0] * len(self.tasks)
+        drawn = {_name(task) for task, weight in zip(self.tasks, weights, strict=True) if weight > 0}
+        return min((last for name in drawn if (last := last_level(self._members[name])) is not None), default=None)
 
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         return self.sample_from(self.pick(rng), rng, level)

@@ -11,6 +11,7 @@ import numpy as np
 from reasongym.core import Problem, UserError, Verdict
 
 _ANSWER = re.compile(r"[0-9]{3}")
+LONGEST = 9  # steps: their count is one digit
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,12 @@ class Recheck:
         if not 0 <= self.checks < 1:
             raise UserError(f"recheck: checks={self.checks} must be in [0, 1), or checking never ends")
 
+    @property
+    def last_level(self) -> int:
+        return LONGEST
+
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
-        if not 0 <= level <= 9:
+        if not 0 <= level <= LONGEST:
             raise UserError(f"recheck: level={level} must be 0 (n from low to high) or the number of steps, below 10")
         n, start = level or int(rng.integers(self.low, self.high + 1)), f"{rng.integers(1000):03}"
         number, sign = start, "+" if n <= self.easy else "*"

@@ -98,6 +98,10 @@ class SAT:
             raise UserError(f"sat: level={level} must be from 0 (n, k, l themselves) to {len(self.sizes)}")
         return self.sizes[level - 1] if level else (self.n, self.k, self.l)
 
+    @property
+    def last_level(self) -> int:
+        return len(self.sizes)
+
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         found = self.batch(rng, 1, level)
         return self._pose(found.formulas()[0], found.answers[0], found.size, level)

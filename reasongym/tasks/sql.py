@@ -62,6 +62,10 @@ class DrawnSQL:
         """What level 1, 2, ... ask for."""
         return LEVELS
 
+    @property
+    def last_level(self) -> int:
+        return len(LEVELS)
+
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         drawn = pose(rng, level, self.domains)
         asked = ask(drawn.question, schemas.shown(drawn.world.tables, self.schema))
@@ -109,6 +113,10 @@ class FolderSQL:
         asked = ask(item.question, schemas.shown(item.tables, self.schema), item.evidence)
         told = {"question": item.question, "tables": schemas.names(item.tables)}
         return Problem.of(asked, item.gold, _level(item), database=item.path, **told)
+
+    @property
+    def last_level(self) -> int:
+        return max(self._of_level, default=0)
 
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         there = self._of_level.get(level, []) if level else range(len(self))

@@ -11,6 +11,7 @@ import numpy as np
 
 from reasongym import parts
 from reasongym.core import HostError, Problem, Task, UserError, Verdict
+from reasongym.curriculum import last_level
 from reasongym.judging import said
 from reasongym.rows import Row, read_rows
 from reasongym.sandbox.sqlite import Database, Guard, execute
@@ -54,6 +55,10 @@ class SQLJudge:
     def __post_init__(self) -> None:
         _check_form(self.prompt)
         object.__setattr__(self, "_task", parts.make("tasks", self.task))
+
+    @property
+    def last_level(self) -> int | None:
+        return last_level(self._task)
 
     def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
         posed = self._task.sample(rng, level)
