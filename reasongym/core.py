@@ -140,7 +140,7 @@ class Trajectory:
         n = 0
         for segment in self.segments:  # asked for often, and mostly one: a loop is three times as fast as a sum
             n += segment.sampled
-        return n or int(self.info.get("used", 0))
+        return n or int(self.info.get("sampled", self.info.get("used", 0)))
 
     @property
     def valid(self) -> bool:
@@ -164,6 +164,7 @@ class Info(TypedDict):
     stop: list[str]
     response_ids: list[int]  # the exact tokens of obs["response"]
     used: int  # sampled tokens, tool output and forced actions so far
+    sampled: int  # of those, what a row would train on: no tool output, and no forced text without ids
     resets: int  # context resets so far
     valid: bool
     verdict: NotRequired[Verdict]  # on the last step only, as are the rest

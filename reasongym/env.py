@@ -112,7 +112,7 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
         self._prefix = self.tokenizer.encode(self._now.prefix)
         self._trace: list[Sequence[int]] = [self._prefix]  # the whole thought in pieces, for the verifier
         self._kept: list[int] = []  # what of it stands in the window, without the prefix
-        self._carried = self._used = self._resets = 0
+        self._carried = self._used = self._sampled = self._resets = 0
         self._error = self._open()
         self._begin(options.get("response"))
         self._running = True
@@ -176,6 +176,8 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
             if finish == "end" or len(ids) >= self._room():
                 raise UserError("reset: the forced first action must neither end the thought nor fill the room")
             self._append(ids, finish)
+            if not (response.ids or response.logprobs):
+                self._sampled = 0  # nobody's sample: the rows take such a text for context too
             if self._stops and self._text().endswith(tuple(self._stops)):
                 raise UserError("reset: the forced first action must not call a tool")
         if not self._make_room():
@@ -196,6 +198,7 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
 
     def _append(self, ids: Sequence[int], finish: Finish) -> None:
         self._used += len(ids)
+        self._sampled += len(ids)
         if finish == "end" and ids and ids[-1] in self.tokenizer.eos_ids:
             ids = ids[:-1]  # counted, but no part of the text
         self._trace.append(ids)
@@ -285,6 +288,7 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
             stop=list(self._stops),
             response_ids=[*self._prefix, *self._kept],
             used=self._used,
+            sampled=self._sampled,
             resets=self._resets,
             valid=not self._error,
         )

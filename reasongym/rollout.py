@@ -241,6 +241,7 @@ def _trajectory(episode: _Episode, text: str, verdict: Verdict, truncated: bool)
     calls = episode.calls
     info = {
         "used": episode.info["used"],
+        "sampled": episode.info.get("sampled", episode.info["used"]),
         "resets": episode.info["resets"],
         "calls": len(calls),
         "peak_context": max((len(c.prompt_ids) + len(c.ids) for c in calls), default=0),

@@ -617,6 +617,19 @@ def test_shape_reward_pays_the_shaper_and_keeps_the_truth() -> None:
     assert e.step("55")[1] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("response", "length"),
+    [("2+2", 5), (ids("ab"), 7), (Completion("ab", finish="length"), 5), (Completion("ab", (), (-0.7,), "length"), 7)],
+)
+def test_shape_reward_counts_sampled_tokens_as_rows_do(response: str | Completion, length: int) -> None:
+    inner, _ = tooled(answer_after="=")
+    e = ShapeReward(inner, "overlong(limit=8, buffer=2)")
+    e.reset(options={"problem": Problem.of("2+2"), "response": response})
+    assert e.step(ids("[a]", "pause"))[-1]["sampled"] == length - 2
+    _, reward, *_, info = e.step("=4")
+    assert (reward, info["sampled"]) == (1 - max(0, (length - 6) / 2), length)
+
+
 def test_shape_reward_takes_strings_and_its_spec_round_trips() -> None:
     e = ShapeReward(gym.make("LongCoT-v0"), f"{__name__}:Short", bonus=3.0)
     assert e.spec is not None

@@ -393,6 +393,12 @@ def test_tool_output_is_in_the_row_and_not_trained_on() -> None:
     assert (t.length, t.info["used"], t.info["calls"]) == (8, 12, 3)
 
 
+def test_tool_output_is_no_length_without_rows_either() -> None:
+    policy = Scripted(lambda r: Completion("" if r.response else "[x]", (), (), "end" if r.response else "pause"))
+    [t] = rollout(policy, envs(1, tools=[Echo()]), [{"options": {"problem": Problem.of("Q")}}])
+    assert (t.segments, t.length, t.info["used"]) == ([], 3, 5)
+
+
 def test_delethink_is_a_row_for_each_window() -> None:
     policy = Scripted("abcdefghijklmnopqrstuvwxyz", BYTES)
     [t] = rollout(policy, envs(1, Delethink(4, 2, 1, max_chunks=3)), [{"options": {"problem": Problem.of("Q")}}])
