@@ -50,8 +50,9 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
     step, else 0; NaN, ``truncated`` and ``info["valid"]=False`` where the host failed.
 
     ``reset(options=...)`` takes ``problem``, ``level``, ``budget`` and ``response``: a ``str`` is
-    context (mask 0, free of the budget, but it takes up room in its window), a `Completion` the forced
-    first action (counted; it may neither end the thought nor call a tool).
+    context (mask 0, not counted as used, but it takes up room in its window, and Delethink makes that good
+    by no further window), a `Completion` the forced first action (counted; it may neither end the thought
+    nor call a tool).
 
     Args:
         task: A `Task`, or a string such as ``"register"`` (see `reasongym.parts`).

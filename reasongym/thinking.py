@@ -47,7 +47,8 @@ class Delethink:
       ``carry`` of what the *last* window itself wrote (fewer where it wrote fewer); the window
       holds up to ``chunk + head`` tokens.
 
-    ``limit`` caps the whole thought below that budget; `with_budget` sets it.
+    ``limit`` caps the whole thought below that budget; `with_budget` sets it. Room that a context (``reset``'s
+    ``response``) takes up is lost: the windows stay as many, so the thought then ends before its budget.
 
     Source: arXiv 2510.06557, Algorithm 1 and section 3; the-markovian-thinker
     ``delethink_agent_loop.py``, ``delethink_trimmers.py`` (``progressive``) and

@@ -225,6 +225,16 @@ def test_there_are_never_more_than_max_chunks_windows() -> None:
     assert thinking.room(kept=8, carried=4, used=0, resets=2) == 0
 
 
+@pytest.mark.parametrize(("context", "used"), [(0, 112), (20, 92), (40, 80), (400, 80)])
+def test_what_a_context_costs_golden(context: int, used: int) -> None:
+    thinking, policy = (
+        Delethink(chunk=32, carry=12, head=0, max_chunks=5),
+        Scripted(writer(numbers(999)), ByteTokenizer()),
+    )
+    [done] = rollout(policy, [env(thinking)], [{"options": {"response": "x" * context}}], deterministic=True)
+    assert (done.info["used"], thinking.budget) == (used, 112)
+
+
 def test_peak_context_does_not_grow_with_the_budget() -> None:
     def peak(budget: int) -> int:
         [done] = rollout(
