@@ -189,9 +189,14 @@ class _Unjudged(Task):
 
 
 def _reset(episode: _Episode, arguments: dict[str, Any]) -> None:
-    forced = (arguments.get("options") or {}).get("response")
+    options = arguments.get("options") or {}
+    forced = options.get("response")
     episode.forced = _spelt(forced, episode.env) if isinstance(forced, Completion) else None
-    episode.obs, episode.info = episode.env.reset(**arguments)
+    try:
+        episode.obs, episode.info = episode.env.reset(**arguments)
+    except HostError as error:  # there may be no problem yet, and a trajectory needs one
+        episode.info = {"problem": options.get("problem") or Problem.of(""), "used": 0, "resets": 0}
+        _step(episode, error)
 
 
 def _spelt(forced: Completion, env: gym.Env[Any, Any]) -> Completion:

@@ -345,6 +345,16 @@ def test_an_invalid_verdict_has_no_rows() -> None:
     assert (t.valid, t.segments, t.truncated) == (False, [], True) and t.length == t.info["used"] > 0
 
 
+def test_a_problem_that_the_host_cannot_pose_is_an_invalid_trajectory() -> None:
+    class Down(Any1):
+        def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
+            raise HostError("no disk")
+
+    lost, asked = rollout(Draws(), envs(1, task=Down()), [{}, *asking(1)])
+    assert (lost.valid, lost.verdict.detail["error"], lost.segments, lost.length) == (False, "no disk", [], 0)
+    assert asked.valid, "the slot goes on"
+
+
 def test_tokenizers_that_differ_are_refused() -> None:
     class Other(Draws):
         class tokenizer:  # noqa: N801
