@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ class Uniform:
     level: int = 0
     last: int | None = None
     apart: bool = False
+
+    def __post_init__(self) -> None:
+        _check_levels("uniform", "level", self.level, self.last)
 
     def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
         """``n`` problems."""
@@ -68,9 +72,12 @@ class Ladder:
     _task: Task | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.k <= self.attempts or min(self.count, self.every, self.window) < 1:
-            raise UserError(f"ladder: needs 1 <= k={self.k} <= attempts={self.attempts}, and count, every, window >= 1")
-        _check_order("ladder", self.first, self.last)
+        _check_whole("ladder", 1, k=self.k, count=self.count, every=self.every, window=self.window)
+        _check_whole("ladder", self.k, attempts=self.attempts)
+        _check_whole("ladder", 0, seed=self.seed, first=self.first)
+        _check_levels("ladder", "first", self.first, self.last)
+        _check_number("ladder", threshold=self.threshold, back=0.0 if self.back is None else self.back)
+        _check_number("ladder", 0, 1, replay=self.replay)
         self.level = self.first
 
     def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
@@ -148,7 +155,9 @@ class Window:
     _task: Task | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_order("window", self.first, self.last)
+        _check_whole("window", 1, size=self.size, prompts=self.prompts)
+        _check_levels("window", "first", self.first, self.last)
+        _check_number("window", threshold=self.threshold)
 
     def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
         """``n`` problems, each of its own task's window."""
@@ -205,6 +214,9 @@ class Epochs:
 
     seed: int = 0
     taken: int = field(default=0, init=False)  # problems so far
+
+    def __post_init__(self) -> None:
+        _check_whole("epochs", 0, seed=self.seed)
 
     def problems(self, task: Task, rng: np.random.Generator, n: int) -> list[Problem]:
         """The next ``n``; an epoch may end among them."""
@@ -287,9 +299,24 @@ def _within(task: Any, first: int, last: int | None, level: int) -> int:
     return min([level, *(max(first, end) for end in ends)])
 
 
-def _check_order(name: str, first: int, last: int | None) -> None:
+def _check_levels(name: str, key: str, first: int, last: int | None) -> None:
+    _check_whole(name, None, **{key: first, "last": first if last is None else last})
     if last is not None and last < first:
-        raise UserError(f"{name}: last={last} must be at least first={first}")
+        raise UserError(f"{name}: last={last} must be at least {key}={first}")
+
+
+def _check_whole(name: str, least: int | None, **settings: Any) -> None:
+    for key, value in settings.items():
+        if not isinstance(value, Integral) or (least is not None and value < least):
+            bound = "" if least is None else f" of at least {least}"
+            raise UserError(f"{name}: {key}={value!r} must be a whole number{bound}")
+
+
+def _check_number(name: str, low: float = -np.inf, high: float = np.inf, **settings: Any) -> None:
+    for key, value in settings.items():
+        if not isinstance(value, Real) or not low <= float(value) <= high:
+            bounds = "" if high == np.inf else f" from {low} to {high}"
+            raise UserError(f"{name}: {key}={value!r} must be a number{bounds}")
 
 
 def _member(problem: Problem) -> str:

@@ -208,6 +208,30 @@ def test_impossible_settings(settings: dict[str, int]) -> None:
         Ladder(**settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("uniform(level=5,last=2)", "last=2 must be at least level=5"),
+        ("uniform(level='a')", "level='a' must be a whole number"),
+        ("window(size=0)", "size=0 must be a whole number of at least 1"),
+        ("window(prompts=0)", "prompts=0 must be"),
+        ("window(last=2.5)", "last=2.5 must be a whole number"),
+        ("window(threshold='a')", "threshold='a' must be a number"),
+        ("ladder(seed=-1)", "seed=-1 must be a whole number of at least 0"),
+        ("ladder(count=1.5)", "count=1.5 must be"),
+        ("ladder(first=-1)", "first=-1 must be"),
+        ("ladder(k='a')", "k='a' must be"),
+        ("ladder(replay=2)", "replay=2 must be a number from 0 to 1"),
+        ("ladder(threshold='a')", "threshold='a' must be a number"),
+        ("ladder(back='a')", "back='a' must be a number"),
+        ("epochs(seed=-1)", "seed=-1 must be"),
+    ],
+)
+def test_a_wrong_setting_is_named_when_it_is_given(spec: str, says: str) -> None:
+    with pytest.raises(UserError, match=f"^{spec.partition('(')[0]}: {says}"):
+        parts.make("curriculum", spec)
+
+
 def test_the_window_slides_at_its_top_only() -> None:
     window = Window(size=2, prompts=2)
     rng, task = np.random.default_rng(0), Numbers()
