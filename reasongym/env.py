@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from numbers import Integral
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -87,10 +88,17 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
                 f"answer_after={answer_after!r} must be a text; leave it out to verify all, or quote a number"
             )
         mine = _route(settings, {"tasks": task, "thinking": thinking})
+        if not isinstance(tools, Iterable):
+            raise UserError(f"tools={tools!r} must be a list of tools, which may be empty")
         self.task: Task = parts.make("tasks", task, **mine["tasks"])
         self.thinking: Thinking = parts.make("thinking", thinking, **mine["thinking"])
         self.tools: list[Tool] = [parts.make("tools", t) for t in ([tools] if isinstance(tools, str) else tools)]
         self.tokenizer: Tokenizer = load(tokenizer) if isinstance(tokenizer, str) else tokenizer or ByteTokenizer()
+        _check("task", self.task, "verify")
+        _check("thinking", self.thinking, "room")
+        _check("tokenizer", self.tokenizer, "encode")
+        for tool in self.tools:
+            _check("tools", tool, "open")
         self.answer_after, self.score, self.render_mode = answer_after, score, render_mode
         texts: Any = gym.spaces.Dict({"prompt": Unicode(), "response": Unicode()})
         self.observation_space = texts
@@ -150,6 +158,8 @@ class ReasoningEnv(gym.Env[Observation, "str | Completion"]):
 
     def _pose(self, problem: Problem | None = None, level: int | None = None, **rest: Any) -> Problem:
         if problem is None:
+            if not isinstance(level or 0, Integral):
+                raise UserError(f"reset: level={level!r} must be a whole number")
             return self.task.sample(self.np_random, level or 0)
         if not isinstance(problem, Problem):
             raise UserError(f"reset: problem={problem!r} must be a Problem; Problem.of(prompt, answer) makes one")
@@ -320,6 +330,11 @@ class ShapeReward(
             reward = self.shaper.score(end)
             self.shaper.update([[end]])
         return obs, float(reward), terminated, truncated, info
+
+
+def _check(name: str, part: Any, method: str) -> None:
+    if not hasattr(part, method):
+        raise UserError(f"{name}: {part!r} has no {method}(): give an object that has, or the string of a part")
 
 
 def _route(settings: dict[str, Any], specs: dict[str, Any]) -> dict[str, dict[str, Any]]:

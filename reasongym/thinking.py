@@ -22,6 +22,7 @@ class LongCoT:
 
     def __post_init__(self) -> None:
         _positive("budget", self.budget)
+        _text("prefix", self.prefix)
 
     def room(self, kept: int, carried: int, used: int, resets: int) -> int:
         return self.budget - used
@@ -70,13 +71,16 @@ class Delethink:
             _positive(name, getattr(self, name))
         if self.limit is not None:
             _positive("budget", self.limit)
+        _text("prefix", self.prefix)
         if self.chunk <= self.carry:
             raise UserError(f"Delethink: chunk={self.chunk} must be larger than carry={self.carry}")
         if self.variant not in ("trainer", "paper"):
             raise UserError(f"Delethink: variant={self.variant!r} must be 'trainer' or 'paper'")
         top, of = (self.carry - 1, "carry") if self.variant == "trainer" else (self.chunk, "chunk")
-        if not 0 <= self.head <= top:
-            raise UserError(f"Delethink: head={self.head} must be from 0 to {top} with {of}={getattr(self, of)}")
+        if not isinstance(self.head, Integral) or not 0 <= self.head <= top:
+            raise UserError(
+                f"Delethink: head={self.head!r} must be a whole number from 0 to {top} with {of}={getattr(self, of)}"
+            )
 
     @property
     def budget(self) -> int:
@@ -116,3 +120,8 @@ def mode(text: str, opener: str = OPENER, closer: str = CLOSER) -> Mode:
 def _positive(name: str, value: int) -> None:
     if not isinstance(value, Integral) or value <= 0:
         raise UserError(f"{name}={value!r} must be a positive whole number")
+
+
+def _text(name: str, value: str) -> None:
+    if not isinstance(value, str):
+        raise UserError(f"{name}={value!r} must be a text; quote a number")

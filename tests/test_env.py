@@ -454,6 +454,8 @@ def test_level_problem_and_budget_come_in_by_options() -> None:
     [
         ({"problems": 1}, "no option problems; there is problem, level, budget, response"),
         ({"budget": 0}, "budget=0"),
+        ({"level": "3"}, "level='3' must be a whole number"),
+        ({"level": 1.5}, "level=1.5 must be"),
         ({"problem": "what?"}, "Problem.of"),
         ({"response": 7}, "not int"),
         ({"response": Completion("x")}, "neither end"),
@@ -575,6 +577,12 @@ class Both:
         ({"budget": 0}, "budget=0"),
         ({"tools": ["nothing"]}, "tools: there is no 'nothing'"),
         ({"tokenizer": "/nowhere"}, "no tokenizer at '/nowhere'"),
+        ({"tools": None}, "tools=None must be a list of tools"),
+        ({"tools": [None]}, "tools: None has no open()"),
+        ({"task": None}, "task: None has no verify()"),
+        ({"thinking": 5}, "thinking: 5 has no room()"),
+        ({"tokenizer": 5}, "tokenizer: 5 has no encode()"),
+        ({"prefix": 3}, "prefix=3 must be a text"),
     ],
 )
 def test_wrong_settings_are_one_line(kw: dict[str, Any], says: str) -> None:
