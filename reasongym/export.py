@@ -56,6 +56,8 @@ def export_command(args: Export) -> None:
         env: Any = gym.make(args.id, disable_env_checker=True, **args.env_settings).unwrapped
     except (ImportError, TypeError) as error:
         raise UserError(f"{args.id}: {error}") from error
+    if not hasattr(env, "task"):
+        raise UserError(f"{args.id} is no environment of reasongym's kind: it has no task")
     if args.schema in ("saturn", "dimacs"):
         found = instances(env.task, args.n, levels, args.seed)
         count = write_dimacs(args.out, found) if args.schema == "dimacs" else write(args.out, saturn_lines(found))

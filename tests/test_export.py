@@ -139,6 +139,7 @@ def test_datasets_loads_it(tmp_path: Path, schema: str, suffix: str) -> None:
         (("SAT-v0", "rows.jsonl", "--env.k", "27"), "k=27"),
         (("SAT-v0", "rows.jsonl", "--env.nonsense", "1"), "nonsense"),
         (("SAT-v1", "rows.jsonl"), "SAT"),
+        (("CartPole-v1", "rows.jsonl"), "CartPole-v1 is no environment of reasongym's kind"),
         (("LongCoT-v0", "rows.jsonl", "--schema", "saturn"), "Register: only satisfiability"),
         (("SAT-v0", "rows.jsonl", "--schema", "saturn", "--env.format", "dimacs"), "SATURN's schema is of letters"),
         (("SAT-v0", "/dev/null/rows.jsonl"), "/dev/null: cannot be a folder"),
