@@ -325,11 +325,18 @@ class ShapeReward(
 
     def step(self, action: Any) -> Step:
         obs, reward, terminated, truncated, info = self.env.step(action)
-        if (terminated or truncated) and info["valid"]:
+        if (terminated or truncated) and judged(info)["valid"]:
             end = Trajectory(info["problem"], [], info["text"], info["verdict"], truncated, info)
             reward = self.shaper.score(end)
             self.shaper.update([[end]])
         return obs, float(reward), terminated, truncated, info
+
+
+def judged(info: dict[str, Any]) -> dict[str, Any]:
+    """The last ``info`` of an episode, if the environment itself ended it: a wrapper that cuts one has no verdict."""
+    if "verdict" not in info:
+        raise UserError("a time limit cut an episode before its verdict: leave out max_episode_steps, give a budget")
+    return info
 
 
 def _check(name: str, part: Any, method: str) -> None:

@@ -32,7 +32,7 @@ from reasongym.core import (
     UserError,
     Verdict,
 )
-from reasongym.env import ReasoningEnv
+from reasongym.env import ReasoningEnv, judged
 from reasongym.segments import Rows as Rows
 from reasongym.segments import merge
 from reasongym.segments import pack as pack
@@ -233,7 +233,7 @@ def _step(episode: _Episode, completion: Completion | HostError) -> None:
     obs, _, terminated, truncated, info = episode.env.step(completion)
     episode.obs, episode.info = obs, info
     if terminated or truncated:
-        episode.end = _trajectory(episode, info["text"], info["verdict"], truncated)
+        episode.end = _trajectory(episode, judged(info)["text"], info["verdict"], truncated)
 
 
 def _forced(first: Completion, seen: tuple[int, ...]) -> list[Completion]:

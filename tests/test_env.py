@@ -647,6 +647,14 @@ def test_shape_reward_takes_strings_and_its_spec_round_trips() -> None:
     assert again.shaper == Short(3.0)
 
 
+def test_shape_reward_refuses_an_episode_that_a_time_limit_cut() -> None:
+    e = ShapeReward(gym.make("LongCoT-v0", max_episode_steps=2), Short())
+    e.reset(seed=0)
+    e.step(ids("4"))
+    with pytest.raises(UserError, match="leave out max_episode_steps, give a budget"):
+        e.step(ids("4"))
+
+
 def test_shape_reward_leaves_invalid_ends_alone() -> None:
     e = ShapeReward(env(task=Says(error="no disk")), Short())
     e.reset(seed=0)

@@ -345,6 +345,12 @@ def test_an_invalid_verdict_has_no_rows() -> None:
     assert (t.valid, t.segments, t.truncated) == (False, [], True) and t.length == t.info["used"] > 0
 
 
+def test_an_episode_that_a_time_limit_cut_is_refused() -> None:
+    policy = Scripted(lambda r: Completion("", (97,), (-0.5,), "length"), BYTES)
+    with pytest.raises(UserError, match="leave out max_episode_steps, give a budget"):
+        rollout(policy, [gym.wrappers.TimeLimit(envs(1)[0], 2)], asking(1))
+
+
 def test_a_problem_that_the_host_cannot_pose_is_an_invalid_trajectory() -> None:
     class Down(Any1):
         def sample(self, rng: np.random.Generator, level: int = 0) -> Problem:
