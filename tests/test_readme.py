@@ -29,6 +29,11 @@ def test_every_part_is_named(family: str) -> None:
     assert [name for name in parts.names(family) if f"`{name}`" not in README and f"`{name}/" not in README] == []
 
 
+def test_every_agent_is_in_the_agents_table() -> None:
+    table = (ROOT / "agents/README.md").read_text()
+    assert [path.stem for path in sorted((ROOT / "agents").glob("*.py")) if f"| `{path.stem}` |" not in table] == []
+
+
 def test_every_id_is_named() -> None:
     assert all(f"`{name}`" in README for name in reasongym.IDS)
 
