@@ -72,6 +72,7 @@ def test_math_levels(competition: math.Math) -> None:
     assert {competition.sample(rng).answer for _ in range(100)} == {row["answer"] for row in MATH}
     with pytest.raises(UserError, match=r"has level 3; there is \[0, 1, 5\]"):
         competition.sample(rng, 3)
+    assert competition.last_level == 5
     assert competition.sample(np.random.default_rng(7)) == competition.sample(np.random.default_rng(7))
 
 
