@@ -11,8 +11,10 @@ WHOLE = 100  # characters of a response that is nothing but its answer
 
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE = re.compile(r"\s+([^\s{}$\\]+)")  # \boxed 5
-_SAID = re.compile(r"\banswer(?:\s+is|\s*[:=])[\s:=*]*", re.IGNORECASE)
-_SENTENCE = re.compile(r"\.(?=\s|$)|\n")
+_SAID = re.compile(r"\banswer\**(?:\s+is|\s*[:=])[\s:=*]*", re.IGNORECASE)
+# Emphasis that begins before the answer and ends after it. The star of a product, a power or a bullet begins none.
+_OPENED = re.compile(r"(?<![\w^)\]}*])(\*{1,3})(?=[^\s*]|\Z)[^*]*\Z")
+_SENTENCE = re.compile(r"\.(?=\**(?:\s|$))|\n")
 
 
 def extract(text: str) -> str | None:
@@ -20,7 +22,7 @@ def extract(text: str) -> str | None:
 
     1. ``\boxed{...}`` (or ``\fbox``) with balanced braces; a text whose boxes are all cut off has no answer;
     2. the rest of the line after ``####`` (the mark of GSM8K);
-    3. what follows "answer is" or "answer:", up to the end of the sentence or the line;
+    3. what follows "answer is" or "answer:", up to the end of the sentence or the line, and of its bold type;
     4. a response of one line of at most 100 characters, which is nothing but its answer.
 
     A number somewhere in a longer text is never taken: a response that does not say what it answers has no answer.
@@ -72,4 +74,6 @@ def _said(text: str) -> str | None:
     last = max(_SAID.finditer(text), key=re.Match.start, default=None)
     if last is None:
         return None
-    return _SENTENCE.split(text[last.end() : last.end() + MAX_CHARS], maxsplit=1)[0].strip()
+    said = _SENTENCE.split(text[last.end() : last.end() + MAX_CHARS], maxsplit=1)[0].strip()
+    opened = _OPENED.search(text, text.rfind("\n", 0, last.start()) + 1, last.end())
+    return said.removesuffix(opened[1]).strip() if opened else said
