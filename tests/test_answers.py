@@ -89,7 +89,8 @@ EQUAL = [
     (r"1,\!234", "1234"),
     (r"10\,000", "10000"), (r"\$18.90", "18.9"), ("$18", "18"), ("-$5", "-5"), ("18 dollars", "$18"),
     (r"18 \text{ eggs}", "18"),
-    ("5 million", "5000000"), (r"15 \text{ square inches}", r"15\mbox{ in}^2"), (".5", "0.5"), ("1/2", "0.5"),
+    ("5 million", "5000000"), ("5 months", "5"),
+    (r"15 \text{ square inches}", r"15\mbox{ in}^2"), (".5", "0.5"), ("1/2", "0.5"),
     ("0.25", r"\frac14"),
     (r"\dfrac{1}{2}", r"\frac{2}{4}"), ("-1/2", r"-\frac{1}{2}"), (r"\frac{-1}{2}", r"-\frac{1}{2}"),
     (r"1\frac{4}{5}", "9/5"),
@@ -141,6 +142,9 @@ DIFFERENT = [
     (r"\sqrt{2}+10^{-20}", r"\sqrt{2}"), ("x+1", "x"),
     (r"\frac{1}{0}", "1"), (r"\frac{1}{0}", r"\sqrt{2}"), ("1e999999999", "1"), (r"\frac12 ???", r"\sqrt{2}"),
     (r"\sqrt{2} \text{ is wrong}", r"\sqrt{2}"),
+    ("5 tenths", "5"), (r"5 \text{ tenths}", "5"), ("5 hundredths", "5"), ("3 fifths", "3"), ("7 eighths", "7"),
+    ("5 ten thousandths", "5"), ("5 hundred thousandths", "500"), ("2 quadrillion", "2"), ("2 hundreds", "2"),
+    ("5 hundred thousand", "500"), ("18 doubled", "18"), ("18 negative", "18"), ("5 degrees below zero", "5"),
 ]  # fmt: skip
 
 

@@ -38,13 +38,19 @@ _NAMES = {
     "sec": "s", "minute": "min", "hour": "h", "hr": "h", "liter": "l", "litre": "l", "milliliter": "ml", "unit": "",
 }  # fmt: skip
 _SHORT = frozenset("cm mm km m in ft yd mi kg g mg lb lbs oz s sec min h hr hrs l ml mph kph cc am pm".split())
+_PARTS = (
+    "third fourth quarter fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth thirtieth fortieth fiftieth sixtieth seventieth eightieth "
+    "ninetieth hundredth thousandth millionth billionth trillionth"
+).split()
+_LARGE = (*_MAGNITUDES, "ten", "dozen", *(f"{name}illion" for name in "quadr quint sext sept oct non dec".split()))
 # Words that make another thing of the number before them.
 _NOT_UNITS = frozenset(
     "and or not no less more fewer than plus minus times over under divided multiplied by squared cubed factorial "
-    "mod modulo choose half halves third thirds quarter quarters dozen score root sqrt pi sin cos tan cot sec csc log "
-    "ln exp theta infty infinity to at least most about is are was wrong if where either between equals remainder "
-    "else but".split()
-)
+    "mod modulo choose half halves score root sqrt pi sin cos tan cot sec csc log ln "
+    "exp theta infty infinity to at least most about is are was wrong if where either between equals remainder "
+    "else but below negative doubled tripled quadrupled halved twice inverse reciprocal".split()
+) | {word + s for word in (*_PARTS, *_LARGE) for s in ("", "s")}
 
 
 def plain(text: str) -> int | Fraction | None:
