@@ -110,7 +110,8 @@ EQUAL = [
     ("52_{8}", "52_8"), ("3:4", "3 : 4"), (ROOT_ANSWER, ROOT_GOLD), ("sqrt(3)/3", ROOT_GOLD),
     ("(x-1)(x+1)", "x^2-1"), ("1024", "2^{10}"),
     ("p-q", "p - q"), ("9i+6", "6+9i"), (r"2\sin x\cos x", r"\sin(2x)"), (r"8\pi \text{ cm}^2", r"8\pi"),
-    ("0.5x", r"\frac{x}{2}"),
+    ("0.5x", r"\frac{x}{2}"), ("sin x", r"\sin x"), (r"\ln x", "ln x"), ("log n", r"\log n"), ("x ln x", r"x\ln x"),
+    ("sin x cos x", r"\frac{1}{2}\sin 2x"), ("Log Cabin", r"\text{log cabin}"),
     ("9" * 4000, int("9" * 4000)), ("27", 27.0), ("0.1", 0.1), ("0.75", Fraction(3, 4)), ("007", 7),
 ]  # fmt: skip
 
@@ -145,6 +146,7 @@ DIFFERENT = [
     ("5 tenths", "5"), (r"5 \text{ tenths}", "5"), ("5 hundredths", "5"), ("3 fifths", "3"), ("7 eighths", "7"),
     ("5 ten thousandths", "5"), ("5 hundred thousandths", "500"), ("2 quadrillion", "2"), ("2 hundreds", "2"),
     ("5 hundred thousand", "500"), ("18 doubled", "18"), ("18 negative", "18"), ("5 degrees below zero", "5"),
+    ("cos x", r"\sin x"), ("sin y", r"\sin x"), ("x sin", "sin x"), ("sin X", r"\sin x"),
 ]  # fmt: skip
 
 

@@ -126,8 +126,8 @@ def _word(text: str) -> Word | None:
     found = _WORDS.fullmatch(text)
     if found is None or found[1] in _FUNCTIONS or re.search(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])", found[1]):
         return None
-    longest = max(map(len, re.findall("[A-Za-z]+", found[1])))
-    if "\\text" not in text and longest < (3 if "-" in found[1] else 2):  # p - q, and x y
+    longest = max((len(word) for word in re.findall("[A-Za-z]+", found[1]) if word not in _FUNCTIONS), default=0)
+    if "\\text" not in text and longest < (3 if "-" in found[1] else 2):  # p - q, x y, and sin x
         return None
     return Word(" ".join(found[1].casefold().split()))
 
