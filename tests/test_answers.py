@@ -112,6 +112,8 @@ EQUAL = [
     ("p-q", "p - q"), ("9i+6", "6+9i"), (r"2\sin x\cos x", r"\sin(2x)"), (r"8\pi \text{ cm}^2", r"8\pi"),
     ("0.5x", r"\frac{x}{2}"), ("sin x", r"\sin x"), (r"\ln x", "ln x"), ("log n", r"\log n"), ("x ln x", r"x\ln x"),
     ("sin x cos x", r"\frac{1}{2}\sin 2x"), ("Log Cabin", r"\text{log cabin}"),
+    (r"x \cdot y", "xy"), ("y*x", "xy"), ("y x", "xy"), ("xy", "yx^1"), ("A = xy", "y*x"), ("xy, 2", "2, y*x"),
+    ("abc", r"c \cdot a \cdot b"),
     ("9" * 4000, int("9" * 4000)), ("27", 27.0), ("0.1", 0.1), ("0.75", Fraction(3, 4)), ("007", 7),
 ]  # fmt: skip
 
@@ -147,6 +149,8 @@ DIFFERENT = [
     ("5 ten thousandths", "5"), ("5 hundred thousandths", "500"), ("2 quadrillion", "2"), ("2 hundreds", "2"),
     ("5 hundred thousand", "500"), ("18 doubled", "18"), ("18 negative", "18"), ("5 degrees below zero", "5"),
     ("cos x", r"\sin x"), ("sin y", r"\sin x"), ("x sin", "sin x"), ("sin X", r"\sin x"),
+    ("ba", "ab"), ("x = no", "on"), (r"X \cdot y", "xy"), (r"x \cdot y", "XY"), (r"x \cdot y", "Xy"), ("x+y", "xy"),
+    ("x*y*z", "xy"), ("xy", "x*z"), (r"n \cdot o", r"\text{on}"), ("x y", "yx is it"), ("2", "xy"), ("xy", "2"),
 ]  # fmt: skip
 
 

@@ -10,14 +10,15 @@ Exactly, never nearly: 0.333 is not 1/3 and 3.14 is not \pi, whichever of the tw
 * **Tuples, intervals, matrices, ratios** compare in order, with their brackets; **sets and bare lists** ("1, 2",
   "1 and 2", "\{2, 1\}", "\pm 1") without order but with multiplicity; an interval may be said as an inequality.
 * **x = 5** is 5, and is not y = 5. Other equations are the same if they differ by a constant factor.
-* **Words** ignore case; **letters of choices**, as in (A), A. or "Option A", do not.
+* **Words** ignore case; **letters of choices**, as in (A), A. or "Option A", do not. Two or three small letters are a
+  product where the other side is an expression: xy is x*y and, as two words, not yx.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from reasongym.answers.notation import Equation, Group, Scalar, Value
+from reasongym.answers.notation import Equation, Group, Scalar, Value, Word
 
 
 class Decider(Protocol):
@@ -31,6 +32,8 @@ def same(gold: Value, answer: Value, algebra: Decider) -> bool:
     gold, answer = _only(gold), _only(answer)
     if isinstance(gold, Equation) or isinstance(answer, Equation):
         return _equations(gold, answer, algebra)
+    if {type(gold), type(answer)} == {Word, Scalar}:
+        gold, answer = _product(gold), _product(answer)
     if isinstance(gold, Scalar) and isinstance(answer, Scalar):
         return _scalars(gold, answer, algebra)
     if isinstance(gold, Group) and isinstance(answer, Group):
@@ -43,6 +46,10 @@ def _only(value: Value) -> Value:
     while isinstance(value, Group) and value.kind == "{}" and len(value.items) == 1:
         value = value.items[0]
     return value
+
+
+def _product(value: Value) -> Value:
+    return Scalar(value.text) if isinstance(value, Word) and value.product else value
 
 
 def _equations(gold: Value, answer: Value, algebra: Decider) -> bool:

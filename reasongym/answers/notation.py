@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from reasongym.answers.numerals import number, split_unit
@@ -37,10 +37,14 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Word:
-    """A name, or the letter of a choice (then ``choice``; its case matters)."""
+    """A name, or the letter of a choice (then ``choice``; its case matters).
+
+    ``product``: three small letters at most, which may also be a product ("xy").
+    """
 
     text: str
     choice: bool = False
+    product: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ _CHOICE = re.compile(
 )
 _SAID_CHOICE = re.compile(r"(?:\\text\s*\{\s*)?(?:\(([A-Z])\)|([A-Z])[).:])\s*\}?\s*(\S.*)")
 _WORDS = re.compile(r"(?:\\text\s*\{)?\s*([A-Za-z][A-Za-z'’ -]*[A-Za-z])\s*\.?\s*\}?\.?")
+_PRODUCT = re.compile("[a-z]{2,3}")
 _MATRIX = re.compile(r"\\begin\{([pb])matrix\}(.*)\\end\{\1matrix\}")
 _NAME = re.compile(
     r"(?:m\s*)?(?:\\angle|\\triangle)?\s*(?:[A-Za-z]'?|[A-Z]{2,4}|[A-Za-z]{3,12}|\\text\s*\{[^{}]*\}|"
@@ -129,7 +134,7 @@ def _word(text: str) -> Word | None:
     longest = max((len(word) for word in re.findall("[A-Za-z]+", found[1]) if word not in _FUNCTIONS), default=0)
     if "\\text" not in text and longest < (3 if "-" in found[1] else 2):  # p - q, x y, and sin x
         return None
-    return Word(" ".join(found[1].casefold().split()))
+    return Word(" ".join(found[1].casefold().split()), product=_PRODUCT.fullmatch(text) is not None)
 
 
 def _matrix(text: str) -> Group | None:
