@@ -114,6 +114,8 @@ EQUAL = [
     ("sin x cos x", r"\frac{1}{2}\sin 2x"), ("Log Cabin", r"\text{log cabin}"),
     (r"x \cdot y", "xy"), ("y*x", "xy"), ("y x", "xy"), ("xy", "yx^1"), ("A = xy", "y*x"), ("xy, 2", "2, y*x"),
     ("abc", r"c \cdot a \cdot b"),
+    (r"\text{5}", "5"), (r"\mathrm{5}", "5"), (r"\mathbf{ 5 }", "5"), (r"$\textbf{1,234.}$", "1234"),
+    ("5", r"\text{5 cm}"), (r"\text{x}", "x"), (r"\text{x+1}", "1+x"), ("June 20", r"\text{June 20}"),
     ("9" * 4000, int("9" * 4000)), ("27", 27.0), ("0.1", 0.1), ("0.75", Fraction(3, 4)), ("007", 7),
 ]  # fmt: skip
 
@@ -151,6 +153,8 @@ DIFFERENT = [
     ("cos x", r"\sin x"), ("sin y", r"\sin x"), ("x sin", "sin x"), ("sin X", r"\sin x"),
     ("ba", "ab"), ("x = no", "on"), (r"X \cdot y", "xy"), (r"x \cdot y", "XY"), (r"x \cdot y", "Xy"), ("x+y", "xy"),
     ("x*y*z", "xy"), ("xy", "x*z"), (r"n \cdot o", r"\text{on}"), ("x y", "yx is it"), ("2", "xy"), ("xy", "2"),
+    (r"\text{6}", "5"), (r"\text{5 or 6}", "5"), (r"\text{5} + \text{1}", "5"), (r"\text{5 less}", "5"),
+    (r"\text{y}", "x"), (r"\text{-5}", "5"), (r"\text{June 20}", "20"), (r"\text{a}", "A"),
 ]  # fmt: skip
 
 

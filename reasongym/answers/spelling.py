@@ -37,6 +37,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     ]
 )
 _WRAPPED = re.compile(r"\$\$?(.+?)\$\$?|\\\((.+)\\\)|\\\[(.+)\\\]|\*\*(.+)\*\*|\\boxed\s*\{(.+)\}|`(.+)`", re.DOTALL)
+# What is no word needs no \text around it; a word keeps it, so that \text{on} is no product.
+_UPRIGHT = re.compile(r"\\text\s*\{([^{}]*\d[^{}]*|\s*[A-Za-z]\s*)\}")
 
 
 def squeeze(text: str) -> str:
@@ -45,7 +47,7 @@ def squeeze(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    r"""One spelling for each thing: no ``\left``, no thin spaces, no ``$...$``, ``\frac`` for ``\dfrac``."""
+    r"""One spelling for each thing: no ``\left``, no thin spaces, no ``$...$``, no ``\text{5}``, no ``\dfrac``."""
     text = text.strip().translate(_TABLE)
     for _ in range(4):
         found = _WRAPPED.fullmatch(text)
@@ -58,4 +60,6 @@ def tidy(text: str) -> str:
     text = text.replace("$", "¤")
     for pattern, new in _RULES:
         text = pattern.sub(new, text)
-    return text.strip().rstrip(".,;").strip()
+    text = text.strip().rstrip(".,;").strip()
+    found = _UPRIGHT.fullmatch(text)
+    return found[1].strip() if found else text
