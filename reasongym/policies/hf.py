@@ -32,6 +32,7 @@ except ImportError as error:
 
 _PREFILL = 16384  # padded tokens of one prefill forward, which bounds its activations
 _LOGITS = 1 << 26  # logits that `score` holds at a time
+_TABLES = ("wpe", "embed_positions", "position_embeddings")  # what transformers calls a table of learned positions
 
 
 @dataclass(eq=False)
@@ -91,6 +92,7 @@ class HF:
         self.slots, self.version = slots, 0
         self._chat = Chat(self.tokenizer, system)
         self._ready_mask, self._last = abilities(self.model)
+        self._positions = _positions(self.model)
         self._ends = frozenset(self.tokenizer.eos_ids)
         self._tickets = 0
         self._waiting: deque[_Row] = deque()
@@ -121,6 +123,9 @@ class HF:
         prompt = (*self._chat.prompt_ids(request.prompt, request.response), *request.response_ids)
         if not prompt:
             raise UserError(f"request {request.key}: an empty prompt leaves nothing to continue")
+        if (needed := len(prompt) + request.room - 1) > self._positions:  # the last id is never read
+            asked = f"a prompt of {len(prompt)} ids with room={request.room} takes {needed}"
+            raise UserError(f"{self!r} has {self._positions} positions, and {asked}: give a smaller budget")
         random = np.random.Generator(np.random.Philox(request.seed)).random
         self._tickets += 1
         seen = deque(request.response_ids, span(request.stop))
@@ -302,6 +307,13 @@ class HF:
         if gone:
             self._window.drop(gone)
             self._next = None
+
+
+def _positions(model: Any) -> float:
+    """So many positions the model has learned; infinity where it computes them (rotary, ALiBi)."""
+    tables = [m for name, m in model.named_modules() if name.rpartition(".")[2] in _TABLES]
+    learned = [m for m in tables if isinstance(m, torch.nn.Embedding)]
+    return min((m.num_embeddings - getattr(m, "offset", 0) for m in learned), default=math.inf)  # OPT's begin at 2
 
 
 def _groups(contexts: Sequence[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:

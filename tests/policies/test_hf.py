@@ -16,6 +16,7 @@ from transformers import (
     GPT2Config,
     LlamaConfig,
     MistralConfig,
+    OPTConfig,
     PreTrainedConfig,
     Qwen2Config,
 )
@@ -605,6 +606,24 @@ def test_what_the_user_can_mend_is_said_in_one_line(model: Any, make: Any, says:
     with pytest.raises(UserError) as error:
         make(model)
     assert says in str(error.value) and "\n" not in str(error.value)
+
+
+OPT = {"ffn_dim": 32, "word_embed_proj_dim": 32, "max_position_embeddings": 256}  # its table has 2 rows more
+
+
+@pytest.mark.parametrize("config", [FAMILIES["gpt2"], OPTConfig(**SPECIALS, **SHAPE | OPT)], ids=["gpt2", "opt"])
+def test_a_request_past_the_last_learned_position_is_refused(config: PreTrainedConfig) -> None:
+    policy = endless(HF(AutoModelForCausalLM.from_config(config), BYTES))
+    assert len(policy.generate([ask("2+2=", room=253)])[0].ids) == 253  # 256 positions: the last id is never read
+    says = r"^HF\('(GPT2LMHeadModel|OPTForCausalLM)', .* has 256 positions, .* takes 257: give a smaller budget$"
+    with pytest.raises(UserError, match=says):
+        policy.submit(ask("2+2=", room=254))
+    assert not policy._waiting
+
+
+def test_computed_positions_have_no_end(policy: HF) -> None:
+    assert policy.model.config.max_position_embeddings == 256
+    policy.cancel(policy.submit(ask(room=1000)))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
