@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.report import finish, note, resumed, spread
 from reasongym import cli, parts
-from reasongym.core import Completion, HostError, Problem, Request, Sampling
+from reasongym.core import Completion, Problem, Request, Sampling
 from reasongym.discriminators import ChainOfThought, Remembered
 from reasongym.metrics import intrinsic, wilson
 from reasongym.sql.domains import DOMAINS
@@ -30,7 +30,7 @@ from reasongym.sql.invented import INVENTED
 from reasongym.sql.judged import asked_shortly
 from reasongym.sql.mutants import canonical, mutate
 from reasongym.sql.text import normal_form
-from reasongym.tasks.sql_judge import SQLCandidates
+from reasongym.tasks.sql_judge import SQLCandidates, is_right, wrong_query
 from reasongym.tokenizer import TINY
 
 Row = dict[str, Any]
@@ -112,15 +112,6 @@ def pairs(args: Args, name: str, domains: tuple[str, ...], count: int) -> str:
         part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         part.rename(file)
     return str(file)
-
-
-def wrong_query(task: Any, posed: Problem, rng: np.random.Generator) -> tuple[str, str] | None:
-    """A mutant that execution finds wrong, and its kind."""
-    for _ in range(12):
-        mutant = mutate(posed.answer, posed.data["tables"], rng)
-        if mutant and not right(task, posed, mutant.sql):
-            return mutant.sql, mutant.kind
-    return None
 
 
 # --- learning
@@ -245,7 +236,7 @@ def rerank(args: Args, policy: Any) -> Row:
     judge = Remembered(ChainOfThought(policy, asked, tokens=BUDGET, opener=""))
     ranked = Ranked(Careless(by_prompt), judge, normalise=normal_form, samples=PROPOSALS)
     planned = ranked.plan([Request((0, i, 0, 0), p.prompt, "", (), BUDGET, seed=i) for i, p in enumerate(posed)])
-    worth = [{sql: right(task, p, sql) for sql in desk.scored} for p, (_, desk) in zip(posed, planned, strict=True)]
+    worth = [{sql: is_right(task, p, sql) for sql in desk.scored} for p, (_, desk) in zip(posed, planned, strict=True)]
     chosen = [w[sql] for w, (sql, _) in zip(worth, planned, strict=True)]
     drawn = [np.mean([w[sql] for sql in desk.first]) for w, (_, desk) in zip(worth, planned, strict=True)]
     scores = [[-s for s in desk.scored.values()] for _, desk in planned]
@@ -257,13 +248,6 @@ def rerank(args: Args, policy: Any) -> Row:
         "rerank_ci95": wilson(sum(chosen), len(chosen)),
         "intrinsic": intrinsic(scores, labels),
     }
-
-
-def right(task: Any, posed: Problem, sql: str) -> bool:
-    verdict = task.verify(posed, f"```sql\n{sql}\n```")
-    if not verdict.valid:
-        raise HostError(f"sql_judge: a candidate could not be labelled: {verdict.detail.get('error')}")
-    return bool(verdict.score >= 1)
 
 
 @dataclass

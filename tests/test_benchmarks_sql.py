@@ -101,7 +101,7 @@ def test_what_was_run_is_right_or_not(data: Path, tmp_path: Path) -> None:
 def test_a_candidate_that_cannot_be_labelled_is_not_taken_for_wrong() -> None:
     task, rng = sql_judge.sql_task(("library",)), np.random.default_rng(0)
     posed = replace(task.sample(rng, 1), answer="SELECT nonesuch FROM nowhere WHERE a > 1")
-    for ask in (lambda: sql_judge.right(task, posed, "SELECT 1"), lambda: sql_judge.wrong_query(task, posed, rng)):
+    for ask in (lambda: sql_judge.is_right(task, posed, "SELECT 1"), lambda: sql_judge.wrong_query(task, posed, rng)):
         with pytest.raises(HostError, match="could not be labelled"):
             ask()
 

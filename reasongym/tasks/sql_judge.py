@@ -66,7 +66,7 @@ class SQLJudge:
             raise UserError(f"sql_judge: {self.task!r} is no task with question, tables and database in its data")
         sql, kind = canonical(posed.answer), "gold"
         if rng.random() < 0.5:
-            sql, kind = self._wrong(posed, rng) or (sql, kind)
+            sql, kind = wrong_query(self._task, posed, rng) or (sql, kind)
         result = self._shown(posed, sql) if self.result else ""
         data = posed.data
         told = {"question": data["question"], "tables": data["tables"], "gold": posed.answer, "kind": kind}
@@ -78,19 +78,6 @@ class SQLJudge:
     def demonstrate(self, problem: Problem, rng: np.random.Generator) -> str:
         """Each clause and whether it is right (``"short"``: `judged.rewritten`), then the verdict."""
         return _demonstrate(problem, self.prompt)
-
-    def _wrong(self, posed: Problem, rng: np.random.Generator) -> tuple[str, str] | None:
-        for _ in range(TRIES):
-            mutant = mutate(posed.answer, posed.data["tables"], rng)
-            if mutant and not self._right(posed, mutant.sql):
-                return mutant.sql, mutant.kind
-        return None
-
-    def _right(self, posed: Problem, sql: str) -> bool:
-        verdict = self._task.verify(posed, f"```sql\n{sql}\n```")
-        if not verdict.valid:
-            raise HostError(f"sql_judge: a candidate could not be labelled: {verdict.detail.get('error')}")
-        return verdict.score >= 1
 
     def _shown(self, posed: Problem, sql: str) -> str:
         rule = getattr(self._task, "rule", None)
@@ -155,6 +142,23 @@ def make(
     if candidates:
         return SQLCandidates(candidates, split, prompt)
     return SQLJudge(task, prompt, result)
+
+
+def wrong_query(task: Task, posed: Problem, rng: np.random.Generator) -> tuple[str, str] | None:
+    """A mutant of the gold query that ``task`` finds wrong, and its kind; None where none is found."""
+    for _ in range(TRIES):
+        mutant = mutate(posed.answer, posed.data["tables"], rng)
+        if mutant and not is_right(task, posed, mutant.sql):
+            return mutant.sql, mutant.kind
+    return None
+
+
+def is_right(task: Task, posed: Problem, sql: str) -> bool:
+    """What ``task`` says of a query. HostError where it cannot tell."""
+    verdict = task.verify(posed, f"```sql\n{sql}\n```")
+    if not verdict.valid:
+        raise HostError(f"sql_judge: a candidate could not be labelled: {verdict.detail.get('error')}")
+    return verdict.score >= 1
 
 
 def _problem(form: Form, sql: str, correct: bool, level: int, result: str, told: Mapping[str, Any]) -> Problem:

@@ -30,6 +30,7 @@ from reasongym.report.log import read_log
 from reasongym.shaping import Truth
 from reasongym.tasks.register import Register
 from reasongym.tokenizer import ByteTokenizer
+from tests.agents.refused import OPTIMIZER
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMES = ("sample_s", "step_s")
@@ -460,11 +461,7 @@ def test_the_checkpoint_is_a_plain_model(uninterrupted: Path, blank: str) -> Non
         ({"value_clip": -1.0}, "--value-clip"),
         ({"critic_lr": -1.0}, "--critic-lr"),
         ({"epochs": 0}, "--epochs"),
-        ({"max_grad_norm": 0.0}, "--max-grad-norm 0.0 must be above 0; inf"),
-        ({"max_grad_norm": -1.0}, "--max-grad-norm"),
-        ({"floor": -1.0}, "--floor"),
-        ({"weight_decay": -1.0}, "--weight-decay"),
-        ({"betas": (2.0, 3.0)}, "--betas 2.0 3.0"),
+        *OPTIMIZER,
         ({"entropy": float("nan")}, "--entropy"),
         ({"group": 0}, "--group"),
         ({"budget": 3, "schedule": "constant(5)"}, "--schedule"),

@@ -27,6 +27,7 @@ from reasongym.report.log import read_log
 from reasongym.report.traces import save_traces
 from reasongym.tasks.register import Register
 from reasongym.tokenizer import ByteTokenizer, Chat, HFTokenizer, model_folder
+from tests.agents.refused import OPTIMIZER
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -419,11 +420,7 @@ def test_a_killed_process_resumes_exactly(tmp_path: Path) -> None:
         ({"epochs": 0.0, "steps": None}, "--epochs"),
         ({"collapse": -1.0}, "--collapse"),
         ({"window": 0}, "--window"),
-        ({"max_grad_norm": 0.0}, "--max-grad-norm 0.0 must be above 0; inf"),
-        ({"max_grad_norm": -1.0}, "--max-grad-norm"),
-        ({"floor": -1.0}, "--floor"),
-        ({"weight_decay": -1.0}, "--weight-decay"),
-        ({"betas": (2.0, 3.0)}, "--betas 2.0 3.0"),
+        *OPTIMIZER,
         ({"lr": float("nan")}, "--lr"),
         ({"model": "/nowhere/at-all"}, "/nowhere/at-all"),
         ({"data": "/nowhere.jsonl"}, "/nowhere.jsonl"),

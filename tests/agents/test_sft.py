@@ -24,6 +24,7 @@ from reasongym.report.log import read_log
 from reasongym.rollout import rollout
 from reasongym.thinking import Delethink, LongCoT
 from reasongym.tokenizer import ByteTokenizer, Chat, HFTokenizer, model_folder
+from tests.agents.refused import OPTIMIZER
 
 
 def shown(thinking: Any, trace: list[int]) -> dict[int, tuple[list[int], int]]:
@@ -372,11 +373,7 @@ class Mute:
     [
         ({"steps": 0}, "--steps"),
         ({"keep": 0}, "--keep"),
-        ({"max_grad_norm": 0.0}, "--max-grad-norm 0.0 must be above 0; inf"),
-        ({"max_grad_norm": -1.0}, "--max-grad-norm"),
-        ({"floor": -1.0}, "--floor"),
-        ({"weight_decay": -1.0}, "--weight-decay"),
-        ({"betas": (2.0, 3.0)}, "--betas 2.0 3.0"),
+        *OPTIMIZER,
         ({"save_every": 0}, "--save-every"),
         ({"whole": 1.5}, "--whole"),
         ({"level": -1}, "--level"),
